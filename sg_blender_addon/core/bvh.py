@@ -1,0 +1,240 @@
+"""BVH files.
+
+The writer puts absolute root positions into the root's channels (many tools read them so) and the same channel order
+everywhere. The reader takes any rotation order, channels per joint, end sites, and one root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from . import rotations as rot
+from .errors import UserError
+from .motion import Motion
+from .rotations import Array
+from .skeleton import Skeleton
+
+MAX_JOINTS = 1000
+MAX_BYTES = 2_000_000_000
+_HINT = "Export it again as a BVH file with one skeleton and try once more."
+_POSITIONS = ("Xposition", "Yposition", "Zposition")
+_WRITE_CHUNK = 4096
+
+
+@dataclass
+class _Joint:
+    name: str
+    parent: int
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    channels: list[str] = field(default_factory=list)
+
+
+def _broken(path: Path, what: str) -> UserError:
+    return UserError(f"{path.name} is not a usable BVH file: {what}.", _HINT, "bad_bvh")
+
+
+def _parse_hierarchy(path: Path, text: str) -> tuple[list[_Joint], list[int], list[tuple[float, float, float]]]:
+    """Joints in file order, and the parents and offsets of the end sites."""
+    tokens = iter(text.split())
+    joints: list[_Joint] = []
+    end_parents: list[int] = []
+    end_offsets: list[tuple[float, float, float]] = []
+    stack: list[int | None] = []  # None marks an end site
+    pending: int | None = None
+    try:
+        for token in tokens:
+            if token in ("ROOT", "JOINT"):
+                if token == "ROOT" and joints:
+                    raise UserError(
+                        f"{path.name} holds more than one skeleton.", "Export each character to a BVH of its own.",
+                        "several_roots",
+                    )
+                parent = next((s for s in reversed(stack) if s is not None), -1)
+                joints.append(_Joint(_read_name(tokens), parent))
+                if len(joints) > MAX_JOINTS:
+                    raise _broken(path, f"it has more than {MAX_JOINTS} joints")
+                pending = len(joints) - 1
+                stack.append(pending)
+            elif token == "End":
+                next(tokens), next(tokens)  # "Site {"
+                stack.append(None)
+            elif token == "OFFSET":
+                offset = (float(next(tokens)), float(next(tokens)), float(next(tokens)))
+                if stack[-1] is None:
+                    end_parents.append(next(s for s in reversed(stack) if s is not None))
+                    end_offsets.append(offset)
+                else:
+                    joints[stack[-1]].offset = offset
+            elif token == "CHANNELS":
+                owner = stack[-1]
+                if owner is None:
+                    raise _broken(path, "an end site has channels")
+                joints[owner].channels = [next(tokens) for _ in range(int(next(tokens)))]
+            elif token == "}":
+                stack.pop()
+    except (StopIteration, ValueError, IndexError) as error:
+        raise _broken(path, "its hierarchy is cut off or malformed") from error
+    if stack or not joints:
+        raise _broken(path, "its hierarchy is cut off or empty")
+    return joints, end_parents, end_offsets
+
+
+def _read_name(tokens: Iterator[str]) -> str:
+    """Joint names may hold spaces; they end at the brace."""
+    words = []
+    for token in tokens:
+        if token == "{":
+            return " ".join(words)
+        words.append(token)
+    raise StopIteration
+
+
+def read_bvh(path: str | Path) -> Motion:
+    """Read a BVH file; positions keep the file's unit (the canonical skeleton's files are in cm).
+
+    Raises UserError for a missing, empty, cut-off or malformed file and for several roots.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path.name} is larger than {MAX_BYTES // 10**9} GB.", "Cut it into shorter clips.", "too_large")
+        text = path.read_text("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be read.", "Check the path and the file's permissions.", "no_file") from error
+    head, found, tail = text.partition("MOTION")
+    if not head.lstrip().startswith("HIERARCHY") or not found:
+        raise _broken(path, "it has no HIERARCHY and MOTION parts")
+    joints, end_parents, end_offsets = _parse_hierarchy(path, head)
+    match = re.match(r"\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*([-+.\deE]+)", tail)
+    if not match:
+        raise _broken(path, "its MOTION part has no frame count and frame time")
+    frames, frame_time = int(match[1]), float(match[2])
+    if frames < 1 or not 1e-5 < frame_time < 10:
+        raise _broken(path, "its frame count or frame time makes no sense")
+    data = _read_values(path, tail[match.end():], frames, sum(len(j.channels) for j in joints))
+    skeleton = Skeleton(
+        tuple(_unique([j.name for j in joints])),
+        tuple(j.parent for j in joints),
+        np.array([j.offset for j in joints], dtype=float),
+        tuple(end_parents),
+        np.array(end_offsets, dtype=float).reshape(-1, 3),
+    )
+    root, rotations = _decode_channels(path, joints, data)
+    return Motion(round(1 / frame_time, 3), skeleton, root, rotations)
+
+
+def _read_values(path: Path, text: str, frames: int, channels: int) -> Array:
+    try:
+        values = np.array(text.split(), dtype=float)
+    except ValueError as error:
+        raise _broken(path, "a motion value is not a number") from error
+    if not np.isfinite(values).all():
+        raise _broken(path, "a motion value is not finite")
+    if len(values) < frames * channels:
+        raise _broken(path, f"it ends after {len(values) // max(channels, 1)} of {frames} frames")
+    return values[: frames * channels].reshape(frames, channels)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Some exporters repeat a name; the second becomes "name.001" as in Blender."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        result.append(f"{name}.{count:03d}" if count else name)
+    return result
+
+
+def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Array, Array]:
+    rotations = rot.identity(len(data), len(joints))
+    root = np.tile(np.array(joints[0].offset), (len(data), 1))
+    column = 0
+    for j, joint in enumerate(joints):
+        q = rot.identity(len(data))
+        for channel in joint.channels:
+            kind, axis = channel[1:].lower(), channel[:1].upper()
+            if axis not in "XYZ" or kind not in ("position", "rotation"):
+                raise _broken(path, f"the channel {channel!r} is unknown")
+            values = data[:, column]
+            column += 1
+            if kind == "rotation":
+                q = rot.mul(q, rot.from_axis_angle(np.eye(3)["XYZ".index(axis)], np.radians(values)))
+            elif j == 0:  # positions of other joints repeat their offsets in practice and have no place in Motion
+                root[:, "XYZ".index(axis)] = values
+        rotations[:, j] = q
+    return root, rot.continuous(rotations)
+
+
+def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY") -> None:
+    """Write a BVH file atomically: the file appears whole or not at all.
+
+    The root's OFFSET is zero and its position channels are absolute, so that readers that add the two and readers
+    that do not agree. Raises UserError when the place cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="ascii", errors="replace", newline="\n") as file:
+                file.write("HIERARCHY\n")
+                sequence = _write_hierarchy(file, motion.skeleton, order)
+                _write_frames(file, motion, order, sequence)
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(f"{path.name} cannot be written.", "Check the folder, its permissions and the free space.", "cannot_write") from error
+
+
+def _write_hierarchy(file: TextIO, skeleton: Skeleton, order: str) -> list[int]:
+    """Write the joints depth first; returns the order, which is the order of the channels."""
+    rotation = " ".join(f"{axis}rotation" for axis in order)
+    sequence: list[int] = []
+
+    def write(joint: int, depth: int) -> None:
+        sequence.append(joint)
+        pad, inner = "\t" * depth, "\t" * (depth + 1)
+        offset = skeleton.offsets[joint] if depth else np.zeros(3)
+        file.write(f"{pad}{'JOINT' if depth else 'ROOT'} {skeleton.names[joint]}\n{pad}{{\n")
+        file.write(f"{inner}OFFSET {_numbers(offset)}\n")
+        if depth:
+            file.write(f"{inner}CHANNELS 3 {rotation}\n")
+        else:
+            file.write(f"{inner}CHANNELS 6 {' '.join(_POSITIONS)} {rotation}\n")
+        children = skeleton.children(joint)
+        for child in children:
+            write(child, depth + 1)
+        ends = [o for p, o in zip(skeleton.end_parents, skeleton.end_offsets, strict=True) if p == joint]
+        if not ends and not children:
+            ends = [np.zeros(3)]  # the format wants every chain closed
+        for end in ends:
+            file.write(f"{inner}End Site\n{inner}{{\n{inner}\tOFFSET {_numbers(end)}\n{inner}}}\n")
+        file.write(f"{pad}}}\n")
+
+    write(0, 0)
+    return sequence
+
+
+def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int]) -> None:
+    file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.8f}\n")
+    for start in range(0, len(motion), _WRITE_CHUNK):  # in pieces: an hour of text would fill the memory
+        part = motion.slice(start, start + _WRITE_CHUNK)
+        euler = np.degrees(rot.to_euler(part.rotations[:, sequence], order))
+        values = np.concatenate([part.root_positions, euler.reshape(len(part), -1)], axis=1)
+        line = " ".join(["%.5f"] * values.shape[1]) + "\n"
+        file.write("".join([line % tuple(row) for row in values.tolist()]))
+
+
+def _numbers(values: Array) -> str:
+    return " ".join(f"{v:.6f}" for v in values)
