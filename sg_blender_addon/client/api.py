@@ -79,7 +79,7 @@ def file_sha256(path: Path) -> str:
     """Hex digest of a file, read in pieces; UserError when it cannot be read."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except OSError as error:
@@ -114,7 +114,7 @@ class Api:
             self._request("PUT", f"/v1/audio/{digest}", data=audio, read_timeout=UPLOAD_TIMEOUT_S)
             return digest
         digest = file_sha256(audio)
-        with open(audio, "rb") as file:
+        with audio.open("rb") as file:
             self._request("PUT", f"/v1/audio/{digest}", data=file, read_timeout=UPLOAD_TIMEOUT_S)
         return digest
 

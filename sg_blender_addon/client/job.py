@@ -1,7 +1,7 @@
 """A handle on one piece of background work: the same object for a window, for scripts and for tests.
 
-The work runs in one worker thread and never touches bpy. It reports through its `Control`; whoever owns the handle calls
-`tick()` from a timer, or `wait()` where nothing else has to happen meanwhile (scripts, background mode).
+The work runs in one worker thread and never touches bpy. It reports through its `Control`; whoever owns the handle
+calls `tick()` from a timer, or `wait()` where nothing else has to happen meanwhile (scripts, background mode).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Job(Generic[T]):
             self._control.finish(CANCELLED)
         except UserError as error:
             self._control.finish(FAILED, error, str(getattr(error, "details", "")))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread has no caller; the handle carries it
             unexpected = UserError(
                 f"Something went wrong inside the add-on: {error}",
                 "Use 'Copy details' and send the text with a bug report.",

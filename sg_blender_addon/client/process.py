@@ -1,13 +1,14 @@
 """The backend as a child process whose life hangs on ours.
 
-The child binds port 0 and says which port it got in one JSON line on stdout, so two Blenders never fight over a port. It
-takes its token on stdin, so the token is in no command line and no file. It leaves when stdin closes, so it cannot outlive
-Blender, not even a Blender that was killed. Its stderr goes straight into a log file: a pipe would fill up, and stop the
-child, while Blender is busy.
+The child binds port 0 and says which port it got in one JSON line on stdout, so two Blenders never fight over a port.
+It takes its token on stdin, so the token is in no command line and no file. It leaves when stdin closes, so it cannot
+outlive Blender, not even a Blender that was killed. Its stderr goes straight into a log file: a pipe would fill up, and
+stop the child, while Blender is busy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -35,7 +36,7 @@ class ServeCommand:
 
     python: Path
     root: Path
-    """Folder that holds `backend/`, `SG_dataset/` and `sg_blender_addon/`; working folder and PYTHONPATH of the child."""
+    """Holds `backend/`, `SG_dataset/` and `sg_blender_addon/`; working folder and PYTHONPATH of the child."""
     log_folder: Path
     arguments: tuple[str, ...] = ()
     """More options of `python -m backend serve`."""
@@ -109,19 +110,19 @@ class BackendProcess:
         if child is None:
             return
         _close(child.stdin)
-        for insist in (lambda: None, child.terminate, child.kill):
-            insist()
+        for insist in (child.terminate, child.kill):
             try:
                 child.wait(STOP_TIMEOUT_S)
                 break
             except subprocess.TimeoutExpired:
-                continue
+                insist()
+        child.wait()
         _close(child.stdout)
 
     def log_tail(self) -> str:
         """The last lines the backend wrote, for an error's details."""
         try:
-            with open(self.log_path, "rb") as log:
+            with self.log_path.open("rb") as log:
                 log.seek(max(0, self.log_path.stat().st_size - TAIL_BYTES))
                 return log.read().decode("utf-8", "replace").strip()
         except OSError:
@@ -141,7 +142,7 @@ class BackendProcess:
             )
         self.log_path = rotate_logs(command.log_folder)
         try:
-            with open(self.log_path, "ab") as log:
+            with self.log_path.open("ab") as log:
                 return subprocess.Popen(
                     command.argv(),
                     stdin=subprocess.PIPE,
@@ -160,11 +161,9 @@ class BackendProcess:
 
     def _hand_over_token(self) -> None:
         stdin = self._pipe("stdin")
-        try:
+        with contextlib.suppress(OSError):  # it died at once; the wait for the ready line says why
             stdin.write(self.token.encode() + b"\n")
             stdin.flush()
-        except OSError:  # it died at once; the wait for the ready line says why
-            pass
 
     def _read_ready(self, timeout_s: float) -> None:
         """Wait for `{"event": "ready", "port": N, ...}`; other lines on stdout are skipped."""
@@ -216,8 +215,6 @@ def _json_object(line: bytes) -> dict[str, Any]:
 
 
 def _close(pipe: IO[bytes] | None) -> None:
-    try:
+    with contextlib.suppress(OSError):
         if pipe is not None:
             pipe.close()
-    except OSError:
-        pass
