@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -41,60 +41,75 @@ def _broken(path: Path, what: str) -> UserError:
     return UserError(f"{path.name} is not a usable BVH file: {what}.", _HINT, "bad_bvh")
 
 
-def _parse_hierarchy(path: Path, text: str) -> tuple[list[_Joint], list[int], list[tuple[float, float, float]]]:
-    """Joints in file order, and the parents and offsets of the end sites."""
-    tokens = iter(text.split())
-    joints: list[_Joint] = []
-    end_parents: list[int] = []
-    end_offsets: list[tuple[float, float, float]] = []
-    stack: list[int | None] = []  # None marks an end site
-    pending: int | None = None
-    try:
-        for token in tokens:
-            if token in ("ROOT", "JOINT"):
-                if token == "ROOT" and joints:
-                    raise UserError(
-                        f"{path.name} holds more than one skeleton.", "Export each character to a BVH of its own.",
-                        "several_roots",
-                    )
-                parent = next((s for s in reversed(stack) if s is not None), -1)
-                joints.append(_Joint(_read_name(tokens), parent))
-                if len(joints) > MAX_JOINTS:
-                    raise _broken(path, f"it has more than {MAX_JOINTS} joints")
-                pending = len(joints) - 1
-                stack.append(pending)
-            elif token == "End":
-                next(tokens), next(tokens)  # "Site {"
-                stack.append(None)
-            elif token == "OFFSET":
-                offset = (float(next(tokens)), float(next(tokens)), float(next(tokens)))
-                if stack[-1] is None:
-                    end_parents.append(next(s for s in reversed(stack) if s is not None))
-                    end_offsets.append(offset)
-                else:
-                    joints[stack[-1]].offset = offset
-            elif token == "CHANNELS":
-                owner = stack[-1]
-                if owner is None:
-                    raise _broken(path, "an end site has channels")
-                joints[owner].channels = [next(tokens) for _ in range(int(next(tokens)))]
-            elif token == "}":
-                stack.pop()
-    except (StopIteration, ValueError, IndexError) as error:
-        raise _broken(path, "its hierarchy is cut off or malformed") from error
-    if stack or not joints:
-        raise _broken(path, "its hierarchy is cut off or empty")
-    return joints, end_parents, end_offsets
+class _Hierarchy:
+    """The joints of a HIERARCHY part in file order, and the parents and offsets of its end sites."""
 
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.joints: list[_Joint] = []
+        self.end_parents: list[int] = []
+        self.end_offsets: list[tuple[float, float, float]] = []
+        self._open: list[int | None] = []  # the joints whose braces are open; None is an end site
+        self._words = iter(text.split())
+        handlers: dict[str, Callable[[], object]] = {
+            "ROOT": self._root,
+            "JOINT": self._joint,
+            "End": self._end,
+            "OFFSET": self._offset,
+            "CHANNELS": self._channels,
+            "}": self._open.pop,
+        }
+        try:
+            for word in self._words:
+                if word in handlers:
+                    handlers[word]()
+        except (StopIteration, ValueError, IndexError) as error:
+            raise _broken(path, "its hierarchy is cut off or malformed") from error
+        if self._open or not self.joints:
+            raise _broken(path, "its hierarchy is cut off or empty")
 
-def _read_name(tokens: Iterator[str]) -> str:
-    """Joint names may hold spaces; they end at the brace."""
-    words = []
-    for token in tokens:
-        if token == "{":
-            return " ".join(words)
-        words.append(token)
-    raise StopIteration
+    def _parent(self) -> int:
+        return next((joint for joint in reversed(self._open) if joint is not None), -1)
+
+    def _root(self) -> None:
+        if self.joints:
+            raise UserError(
+                f"{self.path.name} holds more than one skeleton.",
+                "Export each character to a BVH of its own.",
+                "several_roots",
+            )
+        self._joint()
+
+    def _joint(self) -> None:
+        self.joints.append(_Joint(self._name(), self._parent()))
+        if len(self.joints) > MAX_JOINTS:
+            raise _broken(self.path, f"it has more than {MAX_JOINTS} joints")
+        self._open.append(len(self.joints) - 1)
+
+    def _name(self) -> str:
+        """Joint names may hold spaces; they end at the brace."""
+        name = " ".join(iter(lambda: next(self._words), "{"))
+        return name or f"joint{len(self.joints)}"
+
+    def _end(self) -> None:
+        while next(self._words) != "{":  # "Site", in some files with a name
+            pass
+        self._open.append(None)
+
+    def _offset(self) -> None:
+        x, y, z = (float(next(self._words)) for _ in range(3))
+        joint = self._open[-1]
+        if joint is not None:
+            self.joints[joint].offset = (x, y, z)
+        else:
+            self.end_parents.append(self._parent())
+            self.end_offsets.append((x, y, z))
+
+    def _channels(self) -> None:
+        joint = self._open[-1]
+        if joint is None:
+            raise _broken(self.path, "an end site has channels")
+        self.joints[joint].channels = [next(self._words) for _ in range(int(next(self._words)))]
 
 
 def read_bvh(path: str | Path) -> Motion:
@@ -105,27 +120,32 @@ def read_bvh(path: str | Path) -> Motion:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path.name} is larger than {MAX_BYTES // 10**9} GB.", "Cut it into shorter clips.", "too_large")
+            raise UserError(
+                f"{path.name} is larger than {MAX_BYTES // 10**9} GB.", "Cut it into shorter clips.", "too_large"
+            )
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError as error:
-        raise UserError(f"{path.name} cannot be read.", "Check the path and the file's permissions.", "no_file") from error
+        raise UserError(
+            f"{path.name} cannot be read.", "Check the path and the file's permissions.", "no_file"
+        ) from error
     head, found, tail = text.partition("MOTION")
     if not head.lstrip().startswith("HIERARCHY") or not found:
         raise _broken(path, "it has no HIERARCHY and MOTION parts")
-    joints, end_parents, end_offsets = _parse_hierarchy(path, head)
+    hierarchy = _Hierarchy(path, head)
+    joints = hierarchy.joints
     match = re.match(r"\s*Frames:\s*(\d+)\s+Frame\s+Time:\s*([-+.\deE]+)", tail)
     if not match:
         raise _broken(path, "its MOTION part has no frame count and frame time")
     frames, frame_time = int(match[1]), float(match[2])
     if frames < 1 or not 1e-5 < frame_time < 10:
         raise _broken(path, "its frame count or frame time makes no sense")
-    data = _read_values(path, tail[match.end():], frames, sum(len(j.channels) for j in joints))
+    data = _read_values(path, tail[match.end() :], frames, sum(len(j.channels) for j in joints))
     skeleton = Skeleton(
         tuple(_unique([j.name for j in joints])),
         tuple(j.parent for j in joints),
         np.array([j.offset for j in joints], dtype=float),
-        tuple(end_parents),
-        np.array(end_offsets, dtype=float).reshape(-1, 3),
+        tuple(hierarchy.end_parents),
+        np.array(hierarchy.end_offsets, dtype=float).reshape(-1, 3),
     )
     root, rotations = _decode_channels(path, joints, data)
     return Motion(round(1 / frame_time, 3), skeleton, root, rotations)
@@ -194,7 +214,9 @@ def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY") -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise UserError(f"{path.name} cannot be written.", "Check the folder, its permissions and the free space.", "cannot_write") from error
+        raise UserError(
+            f"{path.name} cannot be written.", "Check the folder, its permissions and the free space.", "cannot_write"
+        ) from error
 
 
 def _write_hierarchy(file: TextIO, skeleton: Skeleton, order: str) -> list[int]:

@@ -76,8 +76,12 @@ class GenerateSettings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise _refuse(name, f"must lie between {low:g} and {high:g}")
-        for name, allowed in (("retriever", RETRIEVERS), ("engine", ENGINES), ("blend", BLENDS),
-                              ("script_kind", ("txt", "srt", "vtt"))):
+        for name, allowed in (
+            ("retriever", RETRIEVERS),
+            ("engine", ENGINES),
+            ("blend", BLENDS),
+            ("script_kind", ("txt", "srt", "vtt")),
+        ):
             if getattr(self, name) not in allowed:
                 raise _refuse(name, f"must be one of {', '.join(allowed)}")
         if len(self.script) > MAX_SCRIPT_CHARACTERS:
@@ -105,7 +109,11 @@ class GenerateSettings:
         values: dict[str, Any] = {}
         for name, value in data.items():
             if name not in fields:
-                raise UserError(f"The setting {name!r} is unknown.", "Update the add-on or the backend so that both match.", "bad_settings")
+                raise UserError(
+                    f"The setting {name!r} is unknown.",
+                    "Update the add-on or the backend so that both match.",
+                    "bad_settings",
+                )
             values[name] = _convert(name, value, fields[name])
         return cls(**values)
 

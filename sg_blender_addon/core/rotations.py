@@ -69,9 +69,7 @@ def from_axis_angle(axis: npt.ArrayLike, angle: npt.ArrayLike) -> Array:
     """Rotation by `angle` about `axis` (normalised here)."""
     half = np.asarray(angle, dtype=float)[..., None] / 2
     axis = normalize(axis)
-    return np.concatenate(
-        [np.cos(half) * np.ones_like(axis[..., :1]), np.sin(half) * axis], axis=-1
-    )
+    return np.concatenate([np.cos(half) * np.ones_like(axis[..., :1]), np.sin(half) * axis], axis=-1)
 
 
 def from_half_log(h: npt.ArrayLike) -> Array:
@@ -115,14 +113,42 @@ def from_matrix(m: npt.ArrayLike) -> Array:
     # four ways to read the same quaternion; the one with the largest first term is well conditioned
     candidates = np.stack(
         [
-            np.stack([1 + m00 + m11 + m22, m[..., 2, 1] - m[..., 1, 2],
-                      m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1),
-            np.stack([m[..., 2, 1] - m[..., 1, 2], 1 + m00 - m11 - m22,
-                      m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0]], -1),
-            np.stack([m[..., 0, 2] - m[..., 2, 0], m[..., 0, 1] + m[..., 1, 0],
-                      1 - m00 + m11 - m22, m[..., 1, 2] + m[..., 2, 1]], -1),
-            np.stack([m[..., 1, 0] - m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0],
-                      m[..., 1, 2] + m[..., 2, 1], 1 - m00 - m11 + m22], -1),
+            np.stack(
+                [
+                    1 + m00 + m11 + m22,
+                    m[..., 2, 1] - m[..., 1, 2],
+                    m[..., 0, 2] - m[..., 2, 0],
+                    m[..., 1, 0] - m[..., 0, 1],
+                ],
+                -1,
+            ),
+            np.stack(
+                [
+                    m[..., 2, 1] - m[..., 1, 2],
+                    1 + m00 - m11 - m22,
+                    m[..., 0, 1] + m[..., 1, 0],
+                    m[..., 0, 2] + m[..., 2, 0],
+                ],
+                -1,
+            ),
+            np.stack(
+                [
+                    m[..., 0, 2] - m[..., 2, 0],
+                    m[..., 0, 1] + m[..., 1, 0],
+                    1 - m00 + m11 - m22,
+                    m[..., 1, 2] + m[..., 2, 1],
+                ],
+                -1,
+            ),
+            np.stack(
+                [
+                    m[..., 1, 0] - m[..., 0, 1],
+                    m[..., 0, 2] + m[..., 2, 0],
+                    m[..., 1, 2] + m[..., 2, 1],
+                    1 - m00 - m11 + m22,
+                ],
+                -1,
+            ),
         ],
         axis=-2,
     )

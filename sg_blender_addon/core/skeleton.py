@@ -94,7 +94,7 @@ def mirror_name(name: str) -> str:
     """The joint on the other side of the body ("LeftArm" for "RightArm"); middle joints answer themselves."""
     for a, b in (("Left", "Right"), ("Right", "Left")):
         if name.startswith(a):
-            return b + name[len(a):]
+            return b + name[len(a) :]
     return name
 
 
