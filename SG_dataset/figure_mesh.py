@@ -1,24 +1,27 @@
 """The solid figure that previews are drawn with: a skinned mesh built from the skeleton's own bone lengths.
 
-Axes as in the skeleton: Y up, facing +Z, the character's left is +X; centimetres. Palms are lighter than the backs of the
-hands, nails are white and the wrist bands differ (left teal, right orange), so that a small picture still tells which hand
-is seen and from which side.
+Axes as in the skeleton: Y up, facing +Z, the character's left is +X; centimetres. Palms are lighter than the backs of
+the hands, nails are white and the wrist bands differ (left teal, right orange), so that a small picture still tells
+which hand is seen and from which side.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Colour = tuple[float, float, float]
 Weights = list[tuple[int, float]]
 
-SKIN: Colour = (0.93, 0.70, 0.56)
-PALM: Colour = (1.0, 0.86, 0.78)
+SKIN: Colour = (0.97, 0.76, 0.63)
+PALM: Colour = (1.0, 0.88, 0.82)
 NAIL: Colour = (1.0, 0.97, 0.97)
 HAIR: Colour = (0.25, 0.17, 0.13)
 SHIRT: Colour = (0.24, 0.31, 0.43)
@@ -34,7 +37,7 @@ FINGERS = ("Index", "Middle", "Ring", "Pinky")
 
 @dataclass
 class Body:
-    """Vertices (V, 3), normals (V, 3), colours (V, 3), triangles (T, 3), part of each triangle, two joints and weights each."""
+    """Vertices, normals and colours (V, 3), triangles (T, 3) with their part, two joints and weights per vertex."""
 
     vertices: Floats
     normals: Floats
@@ -86,8 +89,16 @@ class _Builder:
         for k in range(3):
             np.add.at(n, f[:, k], face)
         n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
-        return Body(v, n, np.concatenate(self.colours), f, np.concatenate(self.parts), np.concatenate(self.joints),
-                    np.concatenate(self.weights), self.names)
+        return Body(
+            v,
+            n,
+            np.concatenate(self.colours),
+            f,
+            np.concatenate(self.parts),
+            np.concatenate(self.joints),
+            np.concatenate(self.weights),
+            self.names,
+        )
 
 
 def _outward(v: Floats, f: Ints) -> Ints:
@@ -107,7 +118,10 @@ def _loft(rings: Sequence[Floats]) -> tuple[Floats, Ints]:
     for i in range(m - 1):
         a, b = i * n + k, i * n + k2
         f += [np.stack([a, b, b + n], 1), np.stack([a, b + n, a + n], 1)]
-    f += [np.stack([k2, k, np.full(n, m * n)], 1), np.stack([(m - 1) * n + k, (m - 1) * n + k2, np.full(n, m * n + 1)], 1)]
+    f += [
+        np.stack([k2, k, np.full(n, m * n)], 1),
+        np.stack([(m - 1) * n + k, (m - 1) * n + k2, np.full(n, m * n + 1)], 1),
+    ]
     faces = np.concatenate(f)
     return v, _outward(v, faces)
 
@@ -121,14 +135,24 @@ def _frame(d: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:
     return s, np.cross(d, s), d
 
 
-def _capsule(a: Sequence[float] | Floats, b: Sequence[float] | Floats, ra: float, rb: float, n: int = 14, m: int = 4,
-             flat: float = 1.0) -> tuple[Floats, Ints]:
+def _capsule(
+    a: Sequence[float] | Floats,
+    b: Sequence[float] | Floats,
+    ra: float,
+    rb: float,
+    n: int = 14,
+    m: int = 4,
+    flat: float = 1.0,
+) -> tuple[Floats, Ints]:
     """A tapered capsule; flat < 1 squeezes it along the vertical."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     s, u, d = _frame(b - a, np.array([0.0, 1.0, 0.0]))
     t = np.linspace(0, 2 * np.pi, n, endpoint=False)
     rings = []
-    for centre, r, angles in ((a, ra, np.linspace(-np.pi / 2 + 0.15, 0, m)), (b, rb, np.linspace(0, np.pi / 2 - 0.15, m))):
+    for centre, r, angles in (
+        (a, ra, np.linspace(-np.pi / 2 + 0.15, 0, m)),
+        (b, rb, np.linspace(0, np.pi / 2 - 0.15, m)),
+    ):
         for p in angles:
             ring = np.cos(t)[:, None] * s + flat * np.sin(t)[:, None] * u
             rings.append(centre + d * r * np.sin(p) + r * np.cos(p) * ring)
@@ -137,8 +161,12 @@ def _capsule(a: Sequence[float] | Floats, b: Sequence[float] | Floats, ra: float
 
 def _ellipsoid(c: Floats, r: Sequence[float], n: int = 14, m: int = 9) -> tuple[Floats, Ints]:
     t = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return _loft([c + np.stack([r[0] * np.cos(p) * np.sin(t), np.full(n, r[1] * np.sin(p)), r[2] * np.cos(p) * np.cos(t)], 1)
-                  for p in np.linspace(-np.pi / 2 + 0.1, np.pi / 2 - 0.1, m)])
+    return _loft(
+        [
+            c + np.stack([r[0] * np.cos(p) * np.sin(t), np.full(n, r[1] * np.sin(p)), r[2] * np.cos(p) * np.cos(t)], 1)
+            for p in np.linspace(-np.pi / 2 + 0.1, np.pi / 2 - 0.1, m)
+        ]
+    )
 
 
 def _superellipse(n: int, e: float) -> tuple[Floats, Floats]:
@@ -175,19 +203,45 @@ def build_body(names: Sequence[str], parents: Sequence[int], offsets: Floats, en
     return b.build()
 
 
-_TORSO = np.array([(-13, 7, 6, 0), (-11, 13, 9, 0), (-6, 16, 10.2, -0.6), (0, 16, 10.2, -0.6), (6, 14.8, 9.6, -0.2),
-                   (13, 13.8, 9.6, 0.6), (20, 14, 10.2, 1.4), (28, 15.4, 11.2, 2.0), (36, 16.6, 11.4, 2.0), (42, 16.6, 10.8, 1.4),
-                   (46, 15.2, 9.7, 0.5), (49.5, 12, 8.2, -0.4), (52, 8.6, 6.8, -0.6), (54, 6.9, 6.2, -0.6), (55, 6.2, 5.8, -0.4)])
+_TORSO = np.array(
+    [
+        (-13, 7, 6, 0),
+        (-11, 13, 9, 0),
+        (-6, 16, 10.2, -0.6),
+        (0, 16, 10.2, -0.6),
+        (6, 14.8, 9.6, -0.2),
+        (13, 13.8, 9.6, 0.6),
+        (20, 14, 10.2, 1.4),
+        (28, 15.4, 11.2, 2.0),
+        (36, 16.6, 11.4, 2.0),
+        (42, 16.6, 10.8, 1.4),
+        (46, 15.2, 9.7, 0.5),
+        (49.5, 12, 8.2, -0.4),
+        (52, 8.6, 6.8, -0.6),
+        (54, 6.9, 6.2, -0.6),
+        (55, 6.2, 5.8, -0.4),
+    ]
+)
 
 
 def _torso(b: _Builder, ix: dict[str, int], rest: Floats) -> None:
     neck = rest[ix["Neck"]][1]
     spine, spine1, spine2 = (rest[ix[n]][1] for n in ("Spine", "Spine1", "Spine2"))
-    knots = [(-1e3, "Hips"), (spine - 6, "Hips"), (spine + 4, "Spine"), (spine1 - 4, "Spine"), (spine1 + 4, "Spine1"),
-             (spine2 - 4, "Spine1"), (spine2 + 4, "Spine2"), (neck - 2, "Spine2"), (neck + 3, "Neck"), (1e3, "Neck")]
+    knots = [
+        (-1e3, "Hips"),
+        (spine - 6, "Hips"),
+        (spine + 4, "Spine"),
+        (spine1 - 4, "Spine"),
+        (spine1 + 4, "Spine1"),
+        (spine2 - 4, "Spine1"),
+        (spine2 + 4, "Spine2"),
+        (neck - 2, "Spine2"),
+        (neck + 3, "Neck"),
+        (1e3, "Neck"),
+    ]
 
     def weights(p: Floats) -> Weights:
-        for (y0, j0), (y1, j1) in zip(knots, knots[1:], strict=False):
+        for (y0, j0), (y1, j1) in pairwise(knots):
             if y0 <= p[1] <= y1:
                 return [(ix[j0], 1.0)] if j0 == j1 else _blend(ix[j0], ix[j1], (p[1] - y0) / (y1 - y0))
         return [(ix["Neck"], 1.0)]
@@ -199,8 +253,11 @@ def _torso(b: _Builder, ix: dict[str, int], rest: Floats) -> None:
     b.add(_loft(rings), lambda p: PANTS if p[1] < 2.5 else SHIRT, weights)
     b.part("neck")
     base, head = rest[ix["Neck"]], rest[ix["Head"]]
-    b.add(_capsule(base - [0, 3, 0.3], head + [0, 3, 0.2], 5.9, 5.6, 22), SKIN,
-          lambda q: _blend(ix["Neck"], ix["Head"], (q[1] - base[1]) / 8))
+    b.add(
+        _capsule(base - [0, 3, 0.3], head + [0, 3, 0.2], 5.9, 5.6, 22),
+        SKIN,
+        lambda q: _blend(ix["Neck"], ix["Head"], (q[1] - base[1]) / 8),
+    )
     for side, sign in (("Left", 1), ("Right", -1)):
         collar, shoulder = rest[ix[side + "Shoulder"]], rest[ix[side + "Arm"]]
 
@@ -210,20 +267,39 @@ def _torso(b: _Builder, ix: dict[str, int], rest: Floats) -> None:
         b.names[-1] = "neck"
         b.part("torso")
         b.add(_capsule(collar + [sign * 2, -3.2, 0], shoulder + [-sign * 1.0, -1.6, 0], 5.6, 5.4, 18), SHIRT, blend)
-        b.add(_capsule([sign * 2.2, neck + 0.4, -1.6], shoulder + [-sign * 3.0, -0.6, -0.2], 4.8, 4.6, 18), SHIRT, blend)
+        b.add(
+            _capsule([sign * 2.2, neck + 0.4, -1.6], shoulder + [-sign * 3.0, -0.6, -0.2], 4.8, 4.6, 18), SHIRT, blend
+        )
 
 
-_HEAD = np.array([(-12.4, 2.2, 1.8, 5.6), (-12.0, 3.6, 3.4, 4.8), (-10.6, 5.0, 5.8, 3.2), (-8, 6.2, 7.8, 1.7), (-4.5, 7.2, 9.0, 0.7),
-                  (-1, 7.8, 9.6, 0.1), (3, 8.0, 9.9, -0.2), (6, 7.5, 9.4, -0.4), (8.5, 6.4, 8.0, -0.5), (10.3, 4.7, 6.0, -0.5),
-                  (11.3, 2.8, 3.6, -0.5), (11.6, 1.2, 1.6, -0.5)])
+_HEAD = np.array(
+    [
+        (-12.4, 2.2, 1.8, 5.6),
+        (-12.0, 3.6, 3.4, 4.8),
+        (-10.6, 5.0, 5.8, 3.2),
+        (-8, 6.2, 7.8, 1.7),
+        (-4.5, 7.2, 9.0, 0.7),
+        (-1, 7.8, 9.6, 0.1),
+        (3, 8.0, 9.9, -0.2),
+        (6, 7.5, 9.4, -0.4),
+        (8.5, 6.4, 8.0, -0.5),
+        (10.3, 4.7, 6.0, -0.5),
+        (11.3, 2.8, 3.6, -0.5),
+        (11.6, 1.2, 1.6, -0.5),
+    ]
+)
 
 
 def _head_loft(centre: Floats, grow: float) -> tuple[Floats, Ints]:
     q = np.linspace(0, len(_HEAD) - 1, 30)
     y, w, d, z = (np.interp(q, np.arange(len(_HEAD)), col) for col in _HEAD.T)
     c, s = _superellipse(32, 2.1)
-    return _loft([centre + np.stack([ww * grow * c, np.full(32, yy * grow), zz + dd * grow * s], 1)
-                  for yy, ww, dd, zz in zip(y, w, d, z, strict=True)])
+    return _loft(
+        [
+            centre + np.stack([ww * grow * c, np.full(32, yy * grow), zz + dd * grow * s], 1)
+            for yy, ww, dd, zz in zip(y, w, d, z, strict=True)
+        ]
+    )
 
 
 def head_centre(head: Floats, end: Floats) -> Floats:
@@ -242,11 +318,11 @@ def _head(b: _Builder, ix: dict[str, int], rest: Floats, ends: dict[int, Floats]
         b.add(_ellipsoid(c + [sign * 3.1, 0.9, 9.2], (0.85, 0.95, 0.5)), EYE, h)
         b.add(_capsule(c + [sign * 1.6, 3.3, 9.0], c + [sign * 4.6, 3.4, 8.0], 0.45, 0.35, 8, 3), HAIR, h)
         b.add(_ellipsoid(c + [sign * 8.1, -0.8, -0.8], (1.0, 3.1, 1.9)), SKIN, h)
-    b.add(_capsule(c + [-2.1, -7.0, 8.5], c + [2.1, -7.0, 8.5], 0.6, 0.6, 10, 3), LIP, h)
+    b.add(_capsule(c + [-2.1, -7.0, 8.9], c + [2.1, -7.0, 8.9], 0.75, 0.75, 10, 3), LIP, h)
     b.part("hair")
     v, f = _head_loft(c, 1.055)
     p = v - c
-    keep = (((p[:, 2] < 0.6) & (p[:, 1] > -5.5) & ~((p[:, 2] > -3.6) & (p[:, 1] < 2.8))) | (p[:, 1] > 6.0))
+    keep = ((p[:, 2] < 0.6) & (p[:, 1] > -5.5) & ~((p[:, 2] > -3.6) & (p[:, 1] < 2.8))) | (p[:, 1] > 6.0)
     b.add((v, f[keep[f].all(1)]), HAIR, h)
 
 
@@ -268,15 +344,34 @@ def _arm(b: _Builder, ix: dict[str, int], rest: Floats, side: str) -> None:
     b.add(_capsule(elbow, wrist + (elbow - wrist) * 0.22, 4.1, 2.9, 18), SLEEVE, ix[side + "ForeArm"])
     b.part(side + "Band")
     c, s = _superellipse(20, 2)
-    rings = [wrist + (elbow - wrist) * a + np.stack([np.zeros(20), r * s, r * c], 1)
-             for a, r in ((0.235, 2.6), (0.235, 3.3), (0.225, 3.45), (0.11, 3.2), (0.10, 3.1), (0.10, 2.4))]
+    rings = [
+        wrist + (elbow - wrist) * a + np.stack([np.zeros(20), r * s, r * c], 1)
+        for a, r in ((0.235, 2.6), (0.235, 3.3), (0.225, 3.45), (0.11, 3.2), (0.10, 3.1), (0.10, 2.4))
+    ]
     b.add(_loft(rings), BAND[side], ix[side + "ForeArm"])
 
 
-_PALM_RINGS = ((-0.02, 1.9, 1.25, 0.0), (0.04, 2.4, 1.5, -0.05), (0.2, 3.1, 1.7, -0.1), (0.45, 3.75, 1.6, -0.1), (0.75, 4.0, 1.4, -0.05),
-               (0.95, 3.95, 1.15, 0.0), (1.03, 3.6, 0.85, 0.0))
-_FINGER_RADII = {"Thumb": (1.4, 1.15, 1.0, 0.82), "Index": (0.95, 0.88, 0.79, 0.67), "Middle": (0.97, 0.90, 0.81, 0.69),
-                 "Ring": (0.93, 0.86, 0.77, 0.65), "Pinky": (0.83, 0.76, 0.68, 0.58)}
+_PALM_RINGS = (
+    (-0.02, 1.9, 1.25, 0.0),
+    (0.04, 2.4, 1.5, -0.05),
+    (0.2, 3.1, 1.7, -0.1),
+    (0.45, 3.75, 1.6, -0.1),
+    (0.75, 4.0, 1.4, -0.05),
+    (0.95, 3.95, 1.15, 0.0),
+    (1.03, 3.6, 0.85, 0.0),
+)
+_FINGER_RADII = {
+    "Thumb": (1.4, 1.15, 1.0, 0.82),
+    "Index": (0.95, 0.88, 0.79, 0.67),
+    "Middle": (0.97, 0.90, 0.81, 0.69),
+    "Ring": (0.93, 0.86, 0.77, 0.65),
+    "Pinky": (0.83, 0.76, 0.68, 0.58),
+}
+
+
+def _two_tone(height: float) -> Callable[[Floats], Colour]:
+    """Palm colour below a height of the T pose, where palms look down."""
+    return lambda v: PALM if v[1] < height else SKIN
 
 
 def _hand(b: _Builder, ix: dict[str, int], rest: Floats, ends: dict[int, Floats], side: str) -> None:
@@ -289,20 +384,36 @@ def _hand(b: _Builder, ix: dict[str, int], rest: Floats, ends: dict[int, Floats]
     b.part(side + "Palm")
     b.add(_capsule(wrist + (elbow - wrist) * 0.12, wrist + [sign * 1.2, 0, 0], 2.5, 2.3, 16, 4, 0.8), SKIN, hand)
     c, s = _superellipse(22, 3.2)
-    rings = [wrist + np.stack([np.full(22, sign * q * length) - sign * 0.5 * np.maximum(0, -c) * (q > 0.5),
-                               y + lift * min(1.0, q) + th * s, (z0 + z1) / 2 * q + half * c], 1) for q, half, th, y in _PALM_RINGS]
-    b.add(_loft(rings), lambda v: PALM if v[1] < wrist[1] - 0.3 else SKIN, hand)
+    rings = [
+        wrist
+        + np.stack(
+            [
+                np.full(22, sign * q * length) - sign * 0.5 * np.maximum(0, -c) * (q > 0.5),
+                y + lift * min(1.0, q) + th * s,
+                (z0 + z1) / 2 * q + half * c,
+            ],
+            1,
+        )
+        for q, half, th, y in _PALM_RINGS
+    ]
+    b.add(_loft(rings), _two_tone(wrist[1] - 0.3), hand)
     for finger, (r0, r1, r2, r3) in _FINGER_RADII.items():
         joints = [ix[f"{side}Hand{finger}{k}"] for k in (1, 2, 3)]
         points = [rest[j] for j in joints] + [rest[joints[2]] + ends[joints[2]]]
         b.part(f"{side}{finger}")
         if finger == "Thumb":
-            b.add(_capsule(wrist + [sign * 0.9, -0.3, 0.9], points[0], 1.5, 1.5, 12), lambda v: PALM if v[1] < wrist[1] - 0.9 else SKIN, hand)
+            b.add(_capsule(wrist + [sign * 0.9, -0.3, 0.9], points[0], 1.5, 1.5, 12), _two_tone(wrist[1] - 0.9), hand)
         else:
             b.add(_capsule(points[0] - [sign * 2.0, 0.2, 0], points[0], r0, r0 * 1.04, 10, 3), SKIN, hand)
         for k, (ra, rb) in enumerate(((r0, r1), (r1, r2), (r2, r3))):
             tip = points[k + 1] - ([sign * rb * 0.5, 0, 0] if k == 2 else 0)
             y0 = points[k][1] - 0.25 * rb
-            b.add(_capsule(points[k], tip, ra, rb, 12, 4), lambda v, y0=y0: PALM if v[1] < y0 else SKIN, joints[k])
+            b.add(_capsule(points[k], tip, ra, rb, 12, 4), _two_tone(y0), joints[k])
         q = points[2] + (points[3] - points[2]) * 0.7
-        b.add(_capsule(q + [-sign * 0.45, r3 * 0.80, 0], q + [sign * 0.40, r3 * 0.66, 0], r3 * 0.76, r3 * 0.68, 10, 3, 0.55), NAIL, joints[2])
+        b.add(
+            _capsule(
+                q + [-sign * 0.45, r3 * 0.80, 0], q + [sign * 0.40, r3 * 0.66, 0], r3 * 0.76, r3 * 0.68, 10, 3, 0.55
+            ),
+            NAIL,
+            joints[2],
+        )

@@ -1,0 +1,159 @@
+"""Contact sheets: key frames of a motion from the front, three-quarter and close to the hand, with the movement's path.
+
+In every picture a line in the wrist band's colour shows where the hand came from since the picture before it, with an
+arrow at its end: a still picture otherwise hides tapping, circling and waving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from sg_blender_addon.core.motion import Motion
+from SG_dataset.figure import FigureRenderer, Side
+from SG_dataset.raster import Camera
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
+
+TRAILS = {"Left": (0, 140, 140), "Right": (235, 100, 0), "Head": (150, 30, 150), "Foot": (40, 110, 40)}
+_SMALLEST_PATH = 3.0  # cm: shorter movements are sway, not gesture
+
+
+class PhaseTimes(Protocol):
+    """Seconds from the clip's start, as `library.Phases`."""
+
+    @property
+    def stroke_start(self) -> float: ...
+    @property
+    def stroke(self) -> float: ...
+    @property
+    def stroke_end(self) -> float: ...
+
+
+def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> list[int]:
+    """Frames that tell the story: with phases from late preparation to the end of the stroke, else evenly spread."""
+    last = len(motion) - 1
+    if phases is None:
+        return [round(x) for x in np.linspace(0, last, columns)]
+    before = columns // 2
+    start = max(0.0, phases.stroke_start * 0.8)
+    times = [
+        *np.linspace(start, phases.stroke, before + 1)[:-1],
+        *np.linspace(phases.stroke, phases.stroke_end, columns - before),
+    ]
+    return [min(last, round(t * motion.fps)) for t in times]
+
+
+def sheet(
+    motion: Motion,
+    frames: Sequence[int] | None = None,
+    phases: PhaseTimes | None = None,
+    *,
+    cell: int = 300,
+    columns: int = 6,
+    rows: Sequence[str] = ("front", "three_quarter", "hand"),
+    title: str = "",
+) -> Image:
+    """A contact sheet, uint8 (height, width, 3): one column per frame, one row per view, the title above."""
+    chosen = list(frames) if frames is not None else key_frames(motion, phases, columns)
+    gap, top = 3, 26 if title else 0
+    width, height = len(chosen) * (cell + gap) + gap, len(rows) * (cell + gap) + gap + top
+    page = PillowImage.new("RGB", (width, height), (45, 45, 48))
+    if title:
+        ImageDraw.Draw(page).text((8, 5), title, fill=(255, 255, 255), font=ImageFont.load_default(15))
+    base = FigureRenderer(motion, (cell, cell), "front", full_body=False, supersample=2)
+    span = range(min(chosen), max(chosen) + 1)
+    trails = _tracks(base, span)
+    for r, view in enumerate(rows):
+        renderer = _Row(motion, cell, view, base.side, chosen)
+        for c, frame in enumerate(chosen):
+            image = PillowImage.fromarray(renderer.draw(frame))
+            if view != "hand" or not trails:
+                since = chosen[c - 1] if c else max(0, frame - (chosen[1] - chosen[0] if len(chosen) > 1 else 0))
+                _draw_trails(image, renderer.camera(frame), trails, since, frame)
+            page.paste(image, (gap + c * (cell + gap), top + gap + r * (cell + gap)))
+    return np.asarray(page)
+
+
+class _Row:
+    """One view over all the frames of a sheet, at one scale."""
+
+    def __init__(self, motion: Motion, cell: int, view: Any, side: Side, frames: list[int]) -> None:
+        self.renderer = FigureRenderer(motion, (cell, cell), view, full_body=False, supersample=2, side=side)
+        feet = moving(self.renderer, ("LeftFoot", "RightFoot"), range(min(frames), max(frames) + 1))
+        self._camera = None if view == "hand" else self.renderer.body_camera(feet, frames)
+        if view == "hand" and _still(self.renderer, frames):
+            self._camera = _head_camera(self.renderer, frames[len(frames) // 2])
+
+    def camera(self, frame: int) -> Camera:
+        return self._camera or self.renderer.hand_camera(frame)
+
+    def draw(self, frame: int) -> Image:
+        return self.renderer.frame(frame, self.camera(frame))
+
+
+def moving(renderer: FigureRenderer, joints: tuple[str, ...], frames: range, least: float = _SMALLEST_PATH) -> bool:
+    """Whether one of the joints travels more than `least` cm within the frames."""
+    indices = [renderer.motion.skeleton.index(j) for j in joints]
+    return bool(np.ptp(renderer.positions[frames.start : frames.stop, indices], axis=0).max() > least)
+
+
+def _still(renderer: FigureRenderer, frames: list[int]) -> bool:
+    """Neither hand does anything: the third row then shows the face."""
+    return not moving(renderer, ("LeftHand", "RightHand"), range(0, max(frames) + 1), 8.0)
+
+
+def _head_camera(renderer: FigureRenderer, frame: int) -> Camera:
+    x, y, z = (float(a) for a in renderer.positions[frame, renderer.motion.skeleton.index("Head")])
+    return Camera((x, y - 2.0, z), 0.0, 5.0, 58.0, 300.0)
+
+
+def _tracks(renderer: FigureRenderer, frames: range) -> dict[str, Floats]:
+    """World paths (F, 3) of what moves: hands, else the nose or the feet."""
+    sk, m, p = renderer.motion.skeleton, renderer.matrices, renderer.positions
+    tracks: dict[str, Floats] = {}
+    for side in ("Left", "Right"):
+        if moving(renderer, (side + "Hand", side + "HandIndex3"), frames, 5.0):
+            tip = sk.index(side + "HandIndex3")
+            tracks[side] = 0.5 * (p[:, tip] + p[:, sk.index(side + "HandMiddle1")])
+    if not tracks:
+        head = sk.index("Head")
+        tracks["Head"] = p[:, head] + m[:, head] @ np.array([0.0, 6.0, 11.0])
+        for side in ("Left", "Right"):
+            foot = sk.index(side + "Foot")
+            toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
+            if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:
+                tracks["Foot"] = toe
+    return tracks
+
+
+def _draw_trails(image: PillowImage.Image, camera: Camera, tracks: dict[str, Floats], start: int, end: int) -> None:
+    draw = ImageDraw.Draw(image)
+    for name, path in tracks.items():
+        piece = path[start : end + 1]
+        if len(piece) < 2 or np.linalg.norm(np.diff(piece, axis=0), axis=1).sum() < _SMALLEST_PATH:
+            continue
+        points, _ = camera.project(piece, *image.size)
+        line = [(float(x), float(y)) for x, y in points]
+        draw.line(line, fill=(255, 255, 255), width=5, joint="curve")
+        draw.line(line, fill=TRAILS[name], width=3, joint="curve")
+        _arrow(draw, points, TRAILS[name])
+
+
+def _arrow(draw: ImageDraw.ImageDraw, points: Floats, colour: tuple[int, int, int]) -> None:
+    back = points[np.linalg.norm(points - points[-1], axis=1) > 6.0]
+    if len(back) == 0:
+        return
+    d = points[-1] - back[-1]
+    d /= max(float(np.linalg.norm(d)), 1e-6)
+    n = np.array([-d[1], d[0]])
+    tip = points[-1] + 4 * d
+    draw.polygon(
+        [tuple(tip), tuple(tip - 12 * d + 6 * n), tuple(tip - 12 * d - 6 * n)], fill=colour, outline=(255, 255, 255)
+    )
