@@ -1,0 +1,156 @@
+"""Sizes of the models. Everything a model needs to be built again is here and goes into the weights folder as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from sg_blender_addon.core.errors import UserError
+
+FPS = 60
+FRAMES_PER_TOKEN = 8
+TOKENS_PER_SECOND = FPS / FRAMES_PER_TOKEN
+AUDIO_FEATURES = 437
+STREAMS = 3  # audio, body, hands
+
+
+def _fail(message: str) -> UserError:
+    return UserError(message, "Get the weights again, or train them again with this version.", "bad_weights")
+
+
+@dataclass(frozen=True)
+class Config:
+    """JSON in and out, refusing what does not belong."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Raises UserError for unknown or missing names and for values of another type."""
+        if not isinstance(data, dict):
+            raise _fail(f"The weights' description of {cls.__name__} is not an object.")
+        kinds = {f.name: f.type for f in fields(cls)}
+        unknown = sorted(set(data) - set(kinds))
+        if unknown:
+            raise _fail(f"The weights' description of {cls.__name__} has an unknown entry {unknown[0]!r}.")
+        for name, value in data.items():
+            wanted = (int,) if kinds[name] == "int" else (int, float)
+            if isinstance(value, bool) or not isinstance(value, wanted) or value < 0:
+                raise _fail(f"The weights' description of {cls.__name__} has a wrong {name}: {value!r}.")
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise _fail(f"The weights' description of {cls.__name__} is incomplete ({error}).") from error
+
+    def _divides(self, heads: int, width: int) -> None:
+        if heads < 1 or width < 1 or width % heads:
+            raise _fail(f"A width of {width} cannot be split among {heads} attention heads.")
+
+
+@dataclass(frozen=True)
+class PartConfig(Config):
+    """One residual VQ-VAE (body or hands). Defaults are the reference's sizes, apart from channels and layers."""
+
+    channels: int
+    layers: int
+    width: int = 512
+    feed_forward: int = 2048
+    heads: int = 4
+    codes: int = 512
+    levels: int = 4
+    window: int = 15
+    positions: int = 120
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._divides(self.heads, self.width)
+        if self.width % 2:
+            raise _fail(f"A tokenizer's width must be even, not {self.width}.")
+        if not 1 <= self.window <= self.positions:
+            raise _fail(f"A tokenizer's window of {self.window} tokens does not fit its {self.positions} positions.")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Both parts; they share codes, levels and window."""
+
+    body: PartConfig
+    hands: PartConfig
+
+    def __post_init__(self) -> None:
+        for name in ("codes", "levels", "window"):
+            if getattr(self.body, name) != getattr(self.hands, name):
+                raise _fail(f"The tokenizer's body and hands disagree on {name}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"body": self.body.to_json(), "hands": self.hands.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        if not isinstance(data, dict) or set(data) != {"body", "hands"}:
+            raise _fail("The weights' description of the tokenizer must have the parts body and hands.")
+        return cls(PartConfig.from_json(data["body"]), PartConfig.from_json(data["hands"]))
+
+
+@dataclass(frozen=True)
+class Level0Config(Config):
+    """The cross-conditional GPT. `window` counts time steps per stream."""
+
+    width: int = 768
+    heads: int = 12
+    base_layers: int = 6
+    head_layers: int = 6
+    feed_forward: int = 3072
+    window: int = 14
+    audio: int = AUDIO_FEATURES
+    codes: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._divides(self.heads, self.width)
+
+
+@dataclass(frozen=True)
+class FineConfig(Config):
+    """The transformer that predicts code level `level` (1..3) from the levels below it."""
+
+    level: int
+    width: int = 768
+    heads: int = 12
+    layers: int = 6
+    feed_forward: int = 3072
+    window: int = 15
+    audio: int = AUDIO_FEATURES
+    codes: int = 512
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._divides(self.heads, self.width)
+        if self.level < 1:
+            raise _fail(f"There is no fine level {self.level}.")
+
+
+BODY_CHANNELS, HANDS_CHANNELS = 66, 114
+
+
+def reference_tokenizer() -> TokenizerConfig:
+    """The reference's sizes (84.9 million parameters)."""
+    return TokenizerConfig(PartConfig(BODY_CHANNELS, 3), PartConfig(HANDS_CHANNELS, 2))
+
+
+def small_tokenizer(width: int = 128, codes: int = 512, dropout: float = 0.1) -> TokenizerConfig:
+    """The same structure at a width that trains and runs in seconds on a laptop."""
+
+    def part(channels: int, layers: int) -> PartConfig:
+        return PartConfig(channels, layers, width, 4 * width, 4, codes, dropout=dropout)
+
+    return TokenizerConfig(part(BODY_CHANNELS, 2), part(HANDS_CHANNELS, 2))
+
+
+def small_level0(width: int = 192, layers: int = 3, codes: int = 512, dropout: float = 0.1) -> Level0Config:
+    return Level0Config(width, 6, layers, layers, 4 * width, codes=codes, dropout=dropout)
+
+
+def small_fine(level: int, width: int = 192, layers: int = 2, codes: int = 512, dropout: float = 0.1) -> FineConfig:
+    return FineConfig(level, width, 6, layers, 4 * width, codes=codes, dropout=dropout)
