@@ -1,0 +1,136 @@
+"""After decoding: bounded root, planted feet, amplitude, calm in silence, length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from backend.stages import decode, feet
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
+from tests.backend.toys import swaying
+
+
+def restless(seconds: float = 20.0, seed: int = 0, drift: float = 0.0) -> Motion:
+    """Hips that wander, legs that do not follow: what an untrained decoder would give."""
+    frames = round(seconds * 60)
+    generator = np.random.default_rng(seed)
+
+    def noise(width: float) -> np.ndarray:
+        return gaussian_filter1d(generator.standard_normal((frames, 3)), width, axis=0) * np.sqrt(width)
+
+    motion = Motion.rest(canonical(), frames, 60.0)
+    rotations = motion.rotations.copy()
+    for name in ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot"):
+        rotations[:, motion.skeleton.index(name)] = rot.from_rotation_vector(0.05 * noise(40))
+    root = motion.root_positions + 2 * noise(60) + drift * np.arange(frames)[:, None] / 60
+    return replace(motion, root_positions=root, rotations=rotations)
+
+
+def test_feet_stand_still() -> None:
+    motion = restless()
+    planted = feet.plant(motion)
+    assert feet.sliding(motion) > 3.0
+    assert feet.sliding(planted) < 0.3  # cm/s, mean while standing
+    for leg in feet.legs(planted.skeleton):
+        ankle = feet.chain(planted, leg)[2]
+        for a, b in feet.contacts(feet.chain(motion, leg)[2], 8.3, 60.0):
+            assert np.ptp(ankle[a + 1 : b - 1], axis=0).max() < 0.5  # one place per contact
+        assert ankle[:, 1].min() > 7.0
+
+
+def test_planting_keeps_everything_but_the_legs() -> None:
+    motion = restless(5.0)
+    planted = feet.plant(motion)
+    upper = [i for i, n in enumerate(motion.skeleton.names) if "Leg" not in n and "Foot" not in n]
+    assert np.array_equal(planted.rotations[:, upper], motion.rotations[:, upper])
+    assert np.array_equal(planted.root_positions[:, [0, 2]], motion.root_positions[:, [0, 2]])
+    assert np.abs(np.diff(planted.root_positions[:, 1], 2)).max() < 0.05  # hips sink and rise without jerks
+
+
+def test_standing_motion_is_left_nearly_alone() -> None:
+    rest = Motion.rest(canonical(), 120, 60.0)
+    planted = feet.plant(rest)
+    angle = rot.angle(rot.mul(rot.inverse(rest.rotations), planted.rotations))
+    assert angle.max() < 0.1 and np.abs(planted.root_positions - rest.root_positions).max() < 0.2
+
+
+def test_a_step_stays_a_step() -> None:
+    motion = restless(6.0)
+    leg = feet.legs(motion.skeleton)[0]
+    t = np.clip((np.arange(len(motion)) - 150) / 36, 0, 1)
+    target = feet.chain(motion, leg)[2].copy()
+    target[:] = target[0] + np.outer(t * t * (3 - 2 * t), [0.0, 0.0, 20.0]) + np.outer(np.sin(np.pi * t) * 8, [0, 1, 0])
+    stepping = motion.rotations.copy()
+    stepping[:, [leg.hip, leg.knee, leg.foot]] = feet.solve(motion, leg, target, feet.chain(motion, leg)[4])
+    planted = feet.plant(replace(motion, rotations=stepping))
+    ankle = feet.chain(planted, leg)[2]
+    assert ankle[-1, 2] - ankle[0, 2] > 14 and ankle[150:186, 1].max() - ankle[0, 1] > 3
+
+
+def test_inverse_kinematics_reaches_its_target() -> None:
+    motion = restless(3.0, seed=4)
+    for leg in feet.legs(motion.skeleton):
+        _, _, ankle, _, foot = feet.chain(motion, leg)
+        target = ankle + np.array([3.0, 4.0, -2.0])
+        rotations = motion.rotations.copy()
+        rotations[:, [leg.hip, leg.knee, leg.foot]] = feet.solve(motion, leg, target, foot)
+        moved = replace(motion, rotations=rotations)
+        assert np.abs(feet.chain(moved, leg)[2] - target).max() < 1e-6
+        assert rot.angle(rot.mul(rot.inverse(feet.chain(moved, leg)[4]), foot)).max() < 1e-6
+
+
+def test_root_never_drifts_away() -> None:
+    motion = restless(600.0, drift=3.0)  # 30 m in ten minutes
+    root = decode.bound_root(motion.root_positions, motion.skeleton.offsets[0], 60.0)
+    assert np.abs(root[:, [0, 2]] - root[0, [0, 2]]).max() <= decode.ROOT_REACH
+    assert np.abs(root[:, 1] - root[0, 1]).max() <= decode.HEIGHT_REACH
+    sway = np.zeros((600, 3))
+    sway[:, 0] = 4 * np.sin(2 * np.pi * 0.3 * np.arange(600) / 60)
+    kept = decode.bound_root(sway, np.zeros(3), 60.0)
+    assert np.ptp(kept[:, 0]) > 0.85 * np.ptp(sway[:, 0])  # sway is not drift
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 1.5])
+def test_intensity_scales_the_upper_body_only(gain: float) -> None:
+    motion = swaying(6.0)
+    scaled = decode.scale_amplitude(motion, gain)
+    lower = [motion.skeleton.index(n) for n in decode._LOWER_BODY]
+    assert np.array_equal(scaled.rotations[:, lower], motion.rotations[:, lower])
+    arm = motion.skeleton.index("RightArm")
+
+    def movement(m: Motion) -> float:
+        return float(rot.angle(rot.mul(rot.inverse(m.rotations[:-1, arm]), m.rotations[1:, arm])).sum())
+
+    ratio = movement(scaled) / movement(motion)
+    assert (ratio < 1) == (gain < 1) and (ratio > 1) == (gain > 1)
+    assert decode.scale_amplitude(motion, 1.0) is motion
+
+
+def test_long_silence_is_calm_and_short_pauses_are_not() -> None:
+    rate = 16000
+    speech = 0.1 * np.random.default_rng(0).standard_normal(rate * 12).astype(np.float32)
+    speech[rate * 3 : int(rate * 3.4)] = 0  # a breath
+    speech[rate * 7 : rate * 11] = 0  # a long pause
+    activity = decode.speech_activity(speech, rate, 720, 60.0)
+    assert activity.shape == (720,)
+    assert activity[180:204].min() > 0.9
+    assert activity[510:600].max() < 0.45
+    assert np.abs(np.diff(activity)).max() < 0.05
+    assert decode.speech_activity(np.zeros(rate), rate, 60, 60.0).max() == pytest.approx(decode.CALM)
+    assert decode.speech_activity(1e-4 * speech, rate, 720, 60.0).max() == pytest.approx(decode.CALM)  # hiss
+    assert decode.speech_activity(np.zeros(0), rate, 10, 60.0).shape == (10,)
+
+
+def test_length_follows_the_audio() -> None:
+    motion = swaying(2.0)
+    assert len(decode.fit_length(motion, 1.01)) == 61
+    longer = decode.fit_length(motion, 2.5)
+    assert len(longer) == 150 and np.array_equal(longer.rotations[-1], motion.rotations[-1])
+    assert len(decode.fit_length(motion, 0.001)) == 1
+    finished = decode.finish(motion, 1.5, intensity=1.2)
+    assert len(finished) == 90 and np.isfinite(finished.rotations).all()
