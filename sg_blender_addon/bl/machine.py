@@ -1,0 +1,107 @@
+"""The machine's settings, and the backend that follows from them, read into plain values when a button is pressed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import bpy
+
+from ..client import environment
+from ..client.api import is_loopback
+from ..client.connection import BackendChoice
+from ..client.process import ServeCommand
+from ..core.errors import UserError
+
+PACKAGE = __package__.rsplit(".", 2)[0]
+"""The extension's own package, e.g. `bl_ext.user_default.semantic_gesticulator`; the key of its preferences."""
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder of the extension (or the checkout): holds `backend/`, `SG_dataset/`, pyproject.toml."""
+
+
+def preferences() -> bpy.types.AddonPreferences:
+    """The add-on's preferences; KeyError when the add-on is not enabled."""
+    return bpy.context.preferences.addons[PACKAGE].preferences
+
+
+def user_folder(name: str = "") -> Path:
+    """A folder of ours that survives updates of the extension; made if need be."""
+    try:
+        return Path(bpy.utils.extension_path_user(PACKAGE, path=name, create=True))
+    except (ValueError, OSError):  # loaded as a plain module, outside of Blender's extensions
+        folder = Path(bpy.utils.user_resource("DATAFILES", path="semantic_gesticulator", create=True)) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def blender_python() -> Path:
+    """The Python that this Blender runs on."""
+    return Path(sys.executable)
+
+
+def backend_folder() -> Path:
+    """Where 'Set up backend' puts the environment."""
+    return user_folder("backend")
+
+
+def environment_plan() -> environment.EnvironmentPlan:
+    settings = preferences()
+    chosen = settings.base_python.strip()
+    return environment.EnvironmentPlan(
+        base_python=Path(bpy.path.abspath(chosen)) if chosen else blender_python(),
+        folder=backend_folder(),
+        root=ROOT,
+        gpu=settings.use_gpu_torch,
+    )
+
+
+def backend_choice() -> BackendChoice:
+    """Which backend to use; UserError where Blender's online access forbids it. Without any: a choice that says so."""
+    settings = preferences()
+    if settings.backend_mode == "URL":
+        if not stays_here(settings.url):
+            require_online("This backend is on another machine")
+        return BackendChoice(url=settings.url.strip() or "(empty)", token=settings.token)
+    python = own_python()
+    if python is None:
+        return BackendChoice()
+    return BackendChoice(serve=ServeCommand(python, ROOT, user_folder("logs"), serve_arguments()))
+
+
+def own_python() -> Path | None:
+    """The interpreter that runs the backend here: the one from the preferences, or the one that was set up."""
+    chosen = preferences().python_path.strip()
+    if chosen:
+        return Path(bpy.path.abspath(chosen))
+    made = environment.environment_python(backend_folder())
+    return made if made.exists() else None
+
+
+def serve_arguments() -> tuple[str, ...]:
+    """Options of `serve` that come from the preferences."""
+    return ()
+
+
+def backend_state() -> str:
+    """One of environment's states, or `url`, `own`: what the panel says about the backend without asking it."""
+    settings = preferences()
+    if settings.backend_mode == "URL":
+        return "url"
+    if settings.python_path.strip():
+        return "own"
+    return environment.state(backend_folder(), ROOT)
+
+
+def stays_here(url: str) -> bool:
+    """True when an address, as typed, points at this machine."""
+    return is_loopback(url.strip() if "://" in url else "http://" + url.strip())
+
+
+def require_online(what: str) -> None:
+    """UserError unless the user allowed Blender to go online."""
+    if not bpy.app.online_access:
+        raise UserError(
+            f"{what}, and Blender's online access is off.",
+            "Switch on 'Allow Online Access' in Preferences > System > Network.",
+            "offline",
+        )

@@ -1,0 +1,7 @@
+"""Operators `bpy.ops.gesticulator.*`; each says why it is greyed out."""
+
+from __future__ import annotations
+
+from . import generate, rig, setup, voice
+
+CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES)

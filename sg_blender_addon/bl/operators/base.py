@@ -1,0 +1,60 @@
+"""What all our operators share: a reason when greyed out, and user errors in the report and in the panel's box."""
+
+from __future__ import annotations
+
+import traceback
+
+import bpy
+
+from ...core.errors import Cancelled, UserError
+from .. import live
+
+WARNING_LIMIT = 3
+
+
+class GesticulatorOperator:
+    """Mix-in. Subclasses write `disabled_reason` and `run`; what `run` returns is reported."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Why the operator cannot run now, in a sentence for the tooltip; empty if it can. Must be cheap."""
+        return ""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = cls.disabled_reason(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def run(self, context: bpy.types.Context) -> str:
+        """Do the work; raise UserError for what the user can mend."""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            message = self.run(context)
+        except Cancelled:
+            return {"CANCELLED"}
+        except UserError as error:
+            return self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - a traceback in a console nobody sees helps nobody
+            return self._refuse(live.unexpected(error), traceback.format_exc())
+        if message:
+            self.report({"INFO"}, message)
+        return {"FINISHED"}
+
+    def _refuse(self, error: UserError, more: str = "") -> set[str]:
+        if live.state().error != error.message:
+            live.show_error(error, more)
+        self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+
+
+def busy_reason() -> str:
+    return "A job is running: wait for it, or cancel it" if live.busy() else ""
+
+
+def waits(wait: bool) -> bool:
+    """Scripts and background mode have no timers to come back to: there the operator blocks until all is done."""
+    return wait or bpy.app.background

@@ -1,0 +1,61 @@
+"""Generate: from the voice strip to strips on the NLA."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...client.generation import generate
+from ...client.job import Job
+from ...core.timeline import Segment
+from .. import live, machine, nla, performance, shot, sound_strips
+from ..gestures import semantic
+from .base import GesticulatorOperator, waits
+from .rig import character_reason
+
+
+class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
+    """Turn the voice into gestures on the character's NLA. Replaces what was generated before, keeps what you locked
+    or changed, leaves all other animation alone"""
+
+    bl_idname = "gesticulator.generate"
+    bl_label = "Generate"
+    bl_options = {"REGISTER"}  # the one undo step is pushed when the result arrives
+
+    wait: bpy.props.BoolProperty(
+        name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return character_reason(context) or voice_reason(context) or backend_reason()
+
+    def run(self, context: bpy.types.Context) -> str:
+        target = shot.read(context)
+        wanted = shot.request(context, target, locked=kept_segments(target))
+        job = Job("generate", lambda control: generate(live.connection, wanted, control))
+        return live.run(job, lambda take: performance.apply(target, take), wait=waits(self.wait))
+
+
+def voice_reason(context: bpy.types.Context) -> str:
+    strips = sound_strips.sound_strips(sound_strips.editing_scene(context))
+    return "" if strips else "The scene has no sound strip: add the voice in the Sequencer first"
+
+
+def backend_reason() -> str:
+    if machine.backend_state() == "missing":
+        return "Set up the backend first (the button above, or in the add-on's preferences)"
+    return ""
+
+
+def kept_segments(target: shot.Shot) -> tuple[Segment, ...]:
+    """The gestures that the animator locked or changed for this voice, as they lie now: planned around, not moved."""
+    found = []
+    for ours in semantic(target.find_character()):
+        if ours.changed and ours.record.source == target.voice.strip:
+            segment = nla.segment_now(ours, target.fps)
+            if segment is not None:
+                found.append(segment)
+    return tuple(sorted(found, key=lambda segment: segment.start))
+
+
+CLASSES = (GESTICULATOR_OT_generate,)

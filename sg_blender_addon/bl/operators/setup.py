@@ -1,0 +1,156 @@
+"""Set up, check, remove the backend; cancel the live job; the error box's buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...client import environment
+from ...client.job import Job
+from .. import live, machine
+from .base import GesticulatorOperator, busy_reason, waits
+
+
+class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
+    """Make the backend's own Python environment and download what it needs (about 1 GB). Blender stays usable"""
+
+    bl_idname = "gesticulator.setup_backend"
+    bl_label = "Set up backend"
+    bl_options = {"REGISTER"}
+
+    wait: bpy.props.BoolProperty(
+        name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if not bpy.app.online_access:
+            return "Blender's online access is off (Preferences > System > Network)"
+        return busy_reason()
+
+    def run(self, context: bpy.types.Context) -> str:
+        machine.require_online("The backend's packages have to be downloaded")
+        plan = machine.environment_plan()
+        live.connection.stop()  # a running backend would keep its files in use
+        return live.run(Job("setup", lambda control: environment.create(plan, control)), _done, wait=waits(self.wait))
+
+
+def _done(report: dict[str, Any]) -> str:
+    return "The backend is set up"
+
+
+class GESTICULATOR_OT_check_backend(GesticulatorOperator, bpy.types.Operator):
+    """Start the backend, or call the one at the address, and say whether it answers"""
+
+    bl_idname = "gesticulator.check_backend"
+    bl_label = "Test"
+    bl_options = {"REGISTER"}
+
+    wait: bpy.props.BoolProperty(options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return busy_reason()
+
+    def run(self, context: bpy.types.Context) -> str:
+        choice = machine.backend_choice()
+
+        def work(control: Any) -> dict[str, Any]:
+            control.report("Calling the backend", 0.3)
+            api = live.connection.open(choice)
+            try:
+                return {**api.health(), "gestures": len(api.gestures())}
+            finally:
+                api.close()
+
+        return live.run(Job("check", work), _healthy, wait=waits(self.wait))
+
+
+def _healthy(health: dict[str, Any]) -> str:
+    return f"The backend answers: version {health.get('version', 'unknown')}, {health['gestures']} gestures"
+
+
+class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
+    """Delete the backend's environment; 'Set up backend' makes it anew"""
+
+    bl_idname = "gesticulator.remove_backend"
+    bl_label = "Remove the backend"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if environment.state(machine.backend_folder(), machine.ROOT) == environment.MISSING:
+            return "There is no environment to remove"
+        return busy_reason()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def run(self, context: bpy.types.Context) -> str:
+        live.connection.stop()
+        environment.remove(machine.backend_folder())
+        return "The backend's environment was removed"
+
+
+class GESTICULATOR_OT_cancel(GesticulatorOperator, bpy.types.Operator):
+    """Stop the running job; the scene stays as it is"""
+
+    bl_idname = "gesticulator.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return "" if live.busy() else "No job is running"
+
+    def run(self, context: bpy.types.Context) -> str:
+        live.cancel()
+        return ""
+
+
+class GESTICULATOR_OT_copy_details(GesticulatorOperator, bpy.types.Operator):
+    """Copy the error with what helps to find its cause; your name and folders are left out"""
+
+    bl_idname = "gesticulator.copy_details"
+    bl_label = "Copy details"
+    bl_options = {"INTERNAL"}
+
+    def run(self, context: bpy.types.Context) -> str:
+        context.window_manager.clipboard = live.state(context).details
+        return "Copied"
+
+
+class GESTICULATOR_OT_dismiss_error(GesticulatorOperator, bpy.types.Operator):
+    """Close this message"""
+
+    bl_idname = "gesticulator.dismiss_error"
+    bl_label = "Close"
+    bl_options = {"INTERNAL"}
+
+    def run(self, context: bpy.types.Context) -> str:
+        live.clear_error()
+        return ""
+
+
+class GESTICULATOR_OT_open_preferences(GesticulatorOperator, bpy.types.Operator):
+    """Show the add-on's preferences, where the backend is set up"""
+
+    bl_idname = "gesticulator.open_preferences"
+    bl_label = "Preferences"
+    bl_options = {"INTERNAL"}
+
+    def run(self, context: bpy.types.Context) -> str:
+        bpy.ops.preferences.addon_show(module=machine.PACKAGE)
+        return ""
+
+
+CLASSES = (
+    GESTICULATOR_OT_setup_backend,
+    GESTICULATOR_OT_check_backend,
+    GESTICULATOR_OT_remove_backend,
+    GESTICULATOR_OT_cancel,
+    GESTICULATOR_OT_copy_details,
+    GESTICULATOR_OT_dismiss_error,
+    GESTICULATOR_OT_open_preferences,
+)

@@ -1,0 +1,118 @@
+"""Who speaks, what is said, Generate, and how far it is."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...client import environment
+from ...core.errors import UserError
+from .. import live, machine, mapping, rigs, sound_strips
+from ..reports import draw_text, panel_width
+from .places import in_all
+
+BACKEND_CALLS = {
+    environment.MISSING: "Set up the backend once: it turns speech into motion. About 1 GB is downloaded.",
+    environment.INCOMPLETE: "The backend's set-up was interrupted. Press the button to continue.",
+    environment.OUTDATED: "The add-on was updated: update the backend too.",
+}
+
+
+class Main:
+    bl_label = "Gestures from Speech"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        job = live.state(context)
+        width = panel_width(context)
+        _draw_backend(layout, job, width)
+        _draw_inputs(context, layout, width)
+        layout.separator(factor=0.5)
+        if job.running:
+            live.draw_progress(layout, job)
+        else:
+            row = layout.row()
+            row.scale_y = 1.6
+            row.operator("gesticulator.generate", icon="PLAY")
+        live.draw_error(layout, job, width)
+        if job.message and not job.error and not job.running:
+            draw_text(layout, job.message, width, icon="CHECKMARK")
+        draw_text(layout, "Body and hands move; faces are not animated.", width, icon="INFO")
+
+
+class Settings:
+    bl_label = "Settings"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.gesticulator
+        column = layout.column()
+        for name in ("language", "intensity", "density", "seed", "retriever"):
+            column.prop(settings, name)
+        column = layout.column(heading="Options")
+        column.prop(settings, "exact")
+        column.prop(settings, "set_range")
+        row = layout.row(align=True)
+        row.operator("gesticulator.open_preferences", icon="PREFERENCES")
+        row.operator("gesticulator.check_backend", text="Test backend", icon="LINKED")
+
+
+def _draw_backend(layout: bpy.types.UILayout, job: live.GesticulatorJob, width: int) -> None:
+    call = BACKEND_CALLS.get(machine.backend_state())
+    if call is None or job.running:
+        return
+    box = layout.box()
+    draw_text(box, call, width - 4, icon="INFO")
+    row = box.row(align=True)
+    row.scale_y = 1.3
+    row.operator("gesticulator.setup_backend", icon="IMPORT")
+    row.operator("gesticulator.open_preferences", text="", icon="PREFERENCES")
+
+
+def _draw_inputs(context: bpy.types.Context, layout: bpy.types.UILayout, width: int) -> None:
+    settings = context.scene.gesticulator
+    column = layout.column()
+    column.label(text="Character")
+    row = column.row(align=True)
+    row.prop(settings, "character", text="", icon="ARMATURE_DATA")
+    row.operator("gesticulator.edit_mapping", text="", icon="BONE_DATA")
+    if settings.character is not None:
+        _draw_character(column, settings.character, width)
+    column.separator(factor=0.4)
+    column.label(text="Voice")
+    row = column.row(align=True)
+    row.prop(settings, "voice", text="", icon="SOUND", placeholder=_voice_placeholder(context))
+    row.operator("gesticulator.use_active_strip", text="", icon="EYEDROPPER")
+    row.operator("gesticulator.add_voice", text="", icon="ADD")
+    column.separator(factor=0.4)
+    column.label(text="Script (optional)")
+    column.prop(settings, "script", text="", icon="TEXT")
+
+
+def _draw_character(layout: bpy.types.UILayout, character: bpy.types.Object, width: int) -> None:
+    """What detection makes of the armature, or why it cannot be used."""
+    try:
+        bone_map = mapping.cached(character)
+        problem = rigs.can_be_baked(character, bone_map)
+    except UserError as error:
+        problem = error
+    if problem is not None:
+        row = layout.row()
+        row.alert = True
+        draw_text(row, problem.message, width - 2, icon="ERROR")
+        return
+    line = layout.row()
+    line.enabled = False
+    draw_text(line, f"Bones {mapping.summary(bone_map)}", width - 2)
+
+
+def _voice_placeholder(context: bpy.types.Context) -> str:
+    strips = sound_strips.sound_strips(sound_strips.editing_scene(context))
+    if not strips:
+        return "No sound strip yet"
+    return strips[0].name if len(strips) == 1 else f"Choose one of {len(strips)}"
+
+
+CLASSES = (*in_all(Main), *in_all(Settings, Main))

@@ -1,0 +1,66 @@
+"""Letting a finished take into the scene: NLA strips, the word list, frame range and playback, as one undo step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import bpy
+
+from ..client.generation import Take
+from . import mapping, nla, properties, takes
+from .nla import Applied
+from .shot import Shot
+
+WARNINGS_SHOWN = 4
+
+
+def apply(shot: Shot, take: Take) -> str:
+    """Put the take on the shot's character; returns a line to report. UserError leaves the scene untouched."""
+    scene, character = shot.find_scene(), shot.find_character()
+    shot.check_voice()
+    applied = nla.apply_performance(
+        character, take, mapping.of(character), scene=scene, frame_start=shot.voice.start_frame,
+        source=shot.voice.strip, job=takes.save(take),
+    )
+    _list_words(scene, shot, take)
+    _set_playback(scene, applied.frames)
+    push_undo("Generate gestures")
+    return _summary(take, applied)
+
+
+def push_undo(message: str) -> None:
+    """One undo step for all that was changed since the last one. Without an undo stack there is nothing to push to."""
+    with contextlib.suppress(RuntimeError):
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
+    settings = scene.gesticulator
+    settings.words.clear()
+    for word in take.words:
+        row = settings.words.add()
+        row.name, row.start, row.end = word.text, word.start, word.end
+    settings.voice_frame = shot.voice.start_frame
+    with properties.no_jump():
+        settings.word_index = 0
+
+
+def _set_playback(scene: bpy.types.Scene, frames: tuple[float, float]) -> None:
+    """Play shows voice and body in step: dropped frames rather than a body that falls behind."""
+    scene.sync_mode = "AUDIO_SYNC"
+    if scene.gesticulator.set_range:
+        scene.frame_start, scene.frame_end = math.floor(frames[0]), math.ceil(frames[1])
+
+
+def _summary(take: Take, applied: Applied) -> str:
+    gestures = len(applied.placed)
+    lines = [f"{gestures} gesture{'' if gestures == 1 else 's'} on {len(take.words)} words."]
+    if applied.kept:
+        lines.append(f"{len(applied.kept)} of your own kept.")
+    warnings = [*take.warnings, *applied.warnings]
+    lines += warnings[:WARNINGS_SHOWN]
+    if len(warnings) > WARNINGS_SHOWN:
+        lines.append(f"And {len(warnings) - WARNINGS_SHOWN} more remarks in the system console.")
+        print("\n".join(f"Semantic Gesticulator: {text}" for text in warnings))  # noqa: T201 - the console is meant
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""What belongs to the machine and not to a shot: where the backend is, which models it uses."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..client import environment
+from . import live, machine
+from .reports import draw_text, panel_width
+
+STATE_TEXTS = {
+    environment.MISSING: ("No backend yet: press 'Set up backend' once", "INFO"),
+    environment.INCOMPLETE: ("The set-up was interrupted: press the button to continue", "ERROR"),
+    environment.OUTDATED: ("The add-on was updated: press the button to update the backend too", "INFO"),
+    environment.READY: ("The backend is set up", "CHECKMARK"),
+}
+
+RETRIEVERS = (
+    ("embedded", "Built in", "Choose gestures by the meaning of the words, on this machine, without any service"),
+    ("openai", "Language model", "Ask a language model behind an OpenAI-compatible address (vLLM, llama.cpp, ...)"),
+    ("off", "Off", "No semantic gestures: only the movement that follows the rhythm of speech"),
+)
+
+
+class GesticulatorPreferences(bpy.types.AddonPreferences):
+    bl_idname = machine.PACKAGE
+
+    backend_mode: bpy.props.EnumProperty(
+        name="Backend",
+        items=(
+            ("OWN", "On this machine", "The add-on starts the backend when it is needed and ends it with Blender"),
+            ("URL", "At an address", "Use a backend that somebody has started, here or on another machine"),
+        ),
+        default="OWN",
+    )
+    python_path: bpy.props.StringProperty(
+        name="Own Python",
+        description="Python of an environment that can run the backend. Empty: the one that was set up here",
+        subtype="FILE_PATH",
+    )
+    base_python: bpy.props.StringProperty(
+        name="Make it from",
+        description="Python 3.11 to 3.13 to make the environment from. Empty: Blender's own",
+        subtype="FILE_PATH",
+    )
+    use_gpu_torch: bpy.props.BoolProperty(
+        name="With NVIDIA support",
+        description="Linux: install PyTorch with CUDA, about 3 GB more to download",
+    )
+    url: bpy.props.StringProperty(name="Address", description="For example http://127.0.0.1:8765")
+    token: bpy.props.StringProperty(
+        name="Token", description="What 'python -m backend serve' printed when it started", subtype="PASSWORD"
+    )
+    engine: bpy.props.EnumProperty(
+        name="Transcription",
+        items=(
+            ("faster-whisper", "faster-whisper", "Fast on a CPU"),
+            ("openai-whisper", "openai-whisper", "The original implementation; has to be installed in addition"),
+        ),
+    )
+    whisper_model: bpy.props.StringProperty(
+        name="Speech model",
+        description="Name of a Whisper model (tiny.en, base, small, ...) or its folder. Empty: the small one that is "
+        "installed with the backend. Others are downloaded once",
+    )
+    retriever: bpy.props.EnumProperty(
+        name="Gestures chosen by", items=RETRIEVERS, description="How words find their gestures in new scenes"
+    )
+    llm_url: bpy.props.StringProperty(
+        name="Language model", description="OpenAI-compatible address, for example http://127.0.0.1:8000/v1"
+    )
+    llm_model: bpy.props.StringProperty(name="Its name", description="Name of the model that the address serves")
+    llm_key: bpy.props.StringProperty(name="Its key", description="API key, if it wants one", subtype="PASSWORD")
+    weights: bpy.props.StringProperty(
+        name="Weights", description="Folder of model weights. Empty: the starter weights", subtype="DIR_PATH"
+    )
+    library: bpy.props.StringProperty(
+        name="Gesture library", description="Folder of a gesture library. Empty: the starter's", subtype="DIR_PATH"
+    )
+    cache_folder: bpy.props.StringProperty(
+        name="Cache", description="Folder for downloaded models. Empty: the add-on's own", subtype="DIR_PATH"
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "backend_mode", expand=True)
+        if self.backend_mode == "URL":
+            layout.prop(self, "url")
+            layout.prop(self, "token")
+        else:
+            self._draw_own(context, layout)
+        self._draw_models(layout)
+
+    def _draw_own(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
+        width = panel_width(context)
+        job = live.state(context)
+        if not self.python_path.strip():
+            draw_text(layout, *_state_line(width))
+            if job.running and job.kind == "setup":
+                live.draw_progress(layout, job)
+            else:
+                row = layout.row(align=True)
+                row.operator("gesticulator.setup_backend", icon="IMPORT")
+                row.operator("gesticulator.remove_backend", text="", icon="TRASH")
+            live.draw_error(layout, job, width, only="setup")
+            layout.prop(self, "base_python")
+            layout.prop(self, "use_gpu_torch")
+        layout.prop(self, "python_path")
+
+    def _draw_models(self, layout: bpy.types.UILayout) -> None:
+        column = layout.column(heading="Models")
+        column.prop(self, "engine")
+        column.prop(self, "whisper_model")
+        column.prop(self, "llm_url")
+        column.prop(self, "llm_model")
+        column.prop(self, "llm_key")
+        column.prop(self, "weights")
+        column.prop(self, "library")
+        column.prop(self, "cache_folder")
+
+
+def _state_line(width: int) -> tuple[str, int, str]:
+    text, icon = STATE_TEXTS[environment.state(machine.backend_folder(), machine.ROOT)]
+    return text, width, icon
+
+
+CLASSES = (GesticulatorPreferences,)

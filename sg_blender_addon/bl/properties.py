@@ -1,0 +1,126 @@
+"""What belongs to the shot: `scene.gesticulator`, saved with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bpy
+
+from . import sound_strips
+from .preferences import RETRIEVERS
+
+LANGUAGES = (
+    ("en", "English", ""),
+    ("de", "German", ""),
+    ("fr", "French", ""),
+    ("es", "Spanish", ""),
+    ("it", "Italian", ""),
+    ("pt", "Portuguese", ""),
+    ("nl", "Dutch", ""),
+    ("pl", "Polish", ""),
+    ("sv", "Swedish", ""),
+    ("tr", "Turkish", ""),
+    ("ru", "Russian", ""),
+    ("ar", "Arabic", ""),
+    ("hi", "Hindi", ""),
+    ("zh", "Chinese", ""),
+    ("ja", "Japanese", ""),
+    ("ko", "Korean", ""),
+)
+
+
+_jumping = True
+
+
+@contextmanager
+def no_jump() -> Iterator[None]:
+    """While the list is filled, its active row changes without a click: the play head stays."""
+    global _jumping  # noqa: PLW0603 - an update function gets no other hint of who changed the property
+    _jumping = False
+    try:
+        yield
+    finally:
+        _jumping = True
+
+
+def _is_armature(_settings: GesticulatorSettings, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "ARMATURE"
+
+
+def _voice_names(settings: GesticulatorSettings, _context: bpy.types.Context, typed: str) -> Iterator[str]:
+    names = (strip.name for strip in sound_strips.sound_strips(settings.id_data))
+    return (name for name in names if typed.lower() in name.lower())
+
+
+def _jump_to_word(settings: GesticulatorSettings, context: bpy.types.Context) -> None:
+    """A click on a row of the list moves the play head to the word."""
+    if _jumping and 0 <= settings.word_index < len(settings.words):
+        context.scene.frame_set(round(settings.frame_of(settings.words[settings.word_index].start)))
+
+
+class GesticulatorWord(bpy.types.PropertyGroup):
+    """A spoken word; seconds from where the voice begins to be heard."""
+
+    start: bpy.props.FloatProperty(unit="TIME_ABSOLUTE")
+    end: bpy.props.FloatProperty(unit="TIME_ABSOLUTE")
+
+
+class GesticulatorSettings(bpy.types.PropertyGroup):
+    character: bpy.props.PointerProperty(
+        name="Character", type=bpy.types.Object, poll=_is_armature, description="Armature of the character that speaks"
+    )
+    voice: bpy.props.StringProperty(
+        name="Voice",
+        description="Sound strip of the sequencer that is spoken. Empty: the only one there is",
+        search=_voice_names,
+        search_options={"SUGGESTION"},
+    )
+    script: bpy.props.PointerProperty(
+        name="Script",
+        type=bpy.types.Text,
+        description="What is said, as plain text or subtitles (name ending in .srt or .vtt). Makes word times exact. "
+        "Empty: the voice is transcribed",
+    )
+    language: bpy.props.EnumProperty(name="Language", items=LANGUAGES, default="en", description="Language spoken")
+    intensity: bpy.props.FloatProperty(
+        name="Intensity", default=1.0, min=0.0, max=2.0, soft_max=1.5, subtype="FACTOR",
+        description="How large the movements are. 1: as learned; 0: as good as still",
+    )
+    density: bpy.props.FloatProperty(
+        name="Gesture density", default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+        description="How many words get a gesture that shows their meaning",
+    )
+    seed: bpy.props.IntProperty(
+        name="Seed", default=0, min=0, description="The same seed gives the same performance again; try others"
+    )
+    retriever: bpy.props.EnumProperty(
+        name="Gestures chosen by",
+        items=(("DEFAULT", "As in the preferences", "What the add-on's preferences say"), *RETRIEVERS),
+        default="DEFAULT",
+    )
+    exact: bpy.props.BoolProperty(
+        name="Exact mode", description="Slower: the schedule of the published method, without approximations"
+    )
+    set_range: bpy.props.BoolProperty(
+        name="Set frame range", default=True, description="Make the scene's frame range cover the voice"
+    )
+    words: bpy.props.CollectionProperty(type=GesticulatorWord)
+    word_index: bpy.props.IntProperty(update=_jump_to_word, options={"SKIP_SAVE"})
+    gesture_name: bpy.props.StringProperty(name="Strip of the chosen gesture")
+    voice_frame: bpy.props.FloatProperty(description="Scene frame of the last result's second 0", default=1.0)
+
+    def frame_of(self, seconds: float) -> float:
+        """Scene frame of a time of the last result."""
+        return self.voice_frame + seconds * sound_strips.frame_rate(self.id_data)
+
+
+def register() -> None:
+    bpy.types.Scene.gesticulator = bpy.props.PointerProperty(type=GesticulatorSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.gesticulator
+
+
+CLASSES = (GesticulatorWord, GesticulatorSettings)

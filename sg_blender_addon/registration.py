@@ -1,0 +1,33 @@
+"""What Blender gets to know of the add-on: an explicit, ordered list, undone in reverse."""
+
+from __future__ import annotations
+
+import bpy
+
+from .bl import live, preferences, properties
+from .bl.operators import CLASSES as OPERATORS
+from .bl.panels import CLASSES as PANELS
+
+CLASSES = (*live.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
+
+
+def register() -> None:
+    """Register everything, or nothing: a failure half-way is undone."""
+    done: list[type] = []
+    try:
+        for cls in CLASSES:
+            bpy.utils.register_class(cls)
+            done.append(cls)
+        live.register()
+        properties.register()
+    except BaseException:
+        for cls in reversed(done):
+            bpy.utils.unregister_class(cls)
+        raise
+
+
+def unregister() -> None:
+    properties.unregister()
+    live.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

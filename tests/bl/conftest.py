@@ -1,0 +1,58 @@
+"""The add-on inside a real Blender (the bpy wheel), enabled from the checkout as an extension."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+USER = Path(tempfile.mkdtemp(prefix="gesticulator-user-"))
+os.environ.setdefault("BLENDER_USER_RESOURCES", str(USER))
+
+bpy = pytest.importorskip("bpy")
+import addon_utils  # noqa: E402 - there only with bpy
+
+REPOSITORY, EXTENSION = "dev", "semantic_gesticulator"
+PACKAGE = f"bl_ext.{REPOSITORY}.{EXTENSION}"
+
+
+def enable_from_checkout() -> str:
+    """Enable the checkout as an extension of a repository of its own; returns its package."""
+    folder = USER / "extensions_dev"
+    folder.mkdir(exist_ok=True)
+    if not (folder / EXTENSION).exists():
+        (folder / EXTENSION).symlink_to(ROOT, target_is_directory=True)
+    repos = bpy.context.preferences.extensions.repos
+    if REPOSITORY not in {repo.module for repo in repos}:
+        repos.new(name="Dev", module=REPOSITORY, custom_directory=str(folder), source="USER")
+    if addon_utils.enable(PACKAGE, default_set=True) is None:
+        raise RuntimeError(f"{PACKAGE} cannot be enabled")
+    return PACKAGE
+
+
+@atexit.register
+def _leave() -> None:
+    """A callback left behind makes some Blenders crash or hang at exit."""
+    if PACKAGE in sys.modules:
+        addon_utils.disable(PACKAGE)
+    shutil.rmtree(USER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def package() -> str:
+    """The package of the enabled add-on."""
+    return enable_from_checkout()
+
+
+@pytest.fixture
+def addon(package: str):
+    """An empty file with the add-on enabled; gives the package of `sg_blender_addon` as Blender loaded it."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    bpy.context.preferences.system.use_online_access = True
+    yield sys.modules[f"{package}.sg_blender_addon"]
