@@ -60,7 +60,7 @@ def is_loopback(url: str) -> bool:
 
 def checked_url(url: str) -> str:
     """A backend address as typed by a person, tidied; UserError when it cannot be one."""
-    text = url.strip().rstrip("/")
+    text = url.strip()
     if text and "://" not in text:
         text = "http://" + text
     try:
@@ -72,7 +72,7 @@ def checked_url(url: str) -> str:
         raise UserError(
             f"'{url}' is not the address of a backend.", "It looks like http://127.0.0.1:8765", "bad_url"
         )
-    return text
+    return text.rstrip("/")
 
 
 def file_sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -119,11 +120,12 @@ def create(plan: EnvironmentPlan, control: Control) -> dict[str, Any]:
     control.report("Updating pip", 0.04)
     # the pip that comes with Blender is too old to report how far a download is
     _pip(plan, ["--upgrade", "pip>=24.1"], control, None)
+    if _wants_cpu_torch(plan):
+        _install_cpu_torch(plan, wanted, control)
     progress = PipProgress(PACKAGES_PER_REQUIREMENT * len(wanted))
-    options = [*_torch_options(plan), *_constraints(plan.root)]
-    _pip(plan, [*options, *wanted], control, _reporter(control, progress, 0.06, 0.9))
+    _pip(plan, [*_constraints(plan.root), *wanted], control, _reporter(control, progress, 0.3, 0.9))
     if bare:
-        control.report("Installing the language models", 0.9)
+        control.report("Installing the language model", 0.9)
         _pip(plan, ["--no-deps", *_constraints(plan.root), *bare], control, None)
     control.report("Checking the backend", 0.95)
     report = doctor(plan.python, plan.root, control)
@@ -286,9 +288,25 @@ def _constraints(root: Path) -> list[str]:
     return ["-c", str(path)] if path.is_file() else []
 
 
-def _torch_options(plan: EnvironmentPlan) -> list[str]:
-    small = sys.platform == "linux" and platform.machine() == "x86_64" and not plan.gpu
-    return ["--extra-index-url", CPU_TORCH_INDEX] if small else []
+def _wants_cpu_torch(plan: EnvironmentPlan) -> bool:
+    return sys.platform == "linux" and platform.machine() == "x86_64" and not plan.gpu
+
+
+def _install_cpu_torch(plan: EnvironmentPlan, wanted: Sequence[str], control: Control) -> None:
+    """torch alone from its CPU index, its dependencies follow with everything else from the usual one.
+
+    Where the index cannot be reached (a studio with its own mirror) the next step takes the torch that the mirror has.
+    """
+    torch = next((item for item in wanted if re.match(r"torch\b", item)), None)
+    if torch is None:
+        return
+    progress = PipProgress(1)
+    options = ["--no-deps", "--index-url", CPU_TORCH_INDEX, "--retries", "1", *_constraints(plan.root)]
+    try:
+        _pip(plan, [*options, torch], control, _reporter(control, progress, 0.06, 0.3))
+    except UserError as error:
+        if error.code == "disk_full":
+            raise
 
 
 def _write_marker(plan: EnvironmentPlan) -> None:
