@@ -168,3 +168,8 @@ def blend(
     for joint in range(len(rhythm.skeleton)):  # joint by joint: an hour of motion fits memory once, not twice
         rotations[:, joint] = rot.continuous(rotations[:, joint])
     return replace(rhythm, rotations=rotations)
+
+
+def placements(segments: Sequence[Segment], library: LibraryLike, seconds: float) -> list[Placement]:
+    """The phases of all segments, in their order."""
+    return [placement(s, find_variant(library, s.gesture_id, s.variant), seconds) for s in segments]

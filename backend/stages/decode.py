@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import lfilter
 
+from backend.models.config import TOKENS_PER_SECOND
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
@@ -22,8 +23,7 @@ HEIGHT_REACH = 12.0  # cm
 MEAN_POSE_SECONDS = 1.2  # width of the running mean that amplitudes are scaled about
 CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
-SILENCE_DB = -38.0  # below the loud parts of the clip: not speech
-NOISE_FLOOR_DB = -58.0  # of full scale: not speech, whatever the rest of the clip is
+EASE_SECONDS = 0.25
 _LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
 
@@ -62,27 +62,18 @@ def scale_amplitude(motion: Motion, gain: float | Array) -> Motion:
     return replace(motion, rotations=rotations)
 
 
-def speech_activity(samples: Array, rate: int, frames: int, fps: float) -> Array:
-    """How much of the full amplitude each motion frame (frames,) deserves: 1 in speech, CALM in long silence."""
-    hop = max(1, round(rate / 100))
-    usable = len(samples) // hop * hop
-    if usable == 0:
+def calm_gain(activity: Array, frames: int, fps: float) -> Array:
+    """Amplitude (frames,) that suits the speech: 1 while somebody speaks, CALM in long silence, eased between.
+
+    activity (T,): 0..1 per token row (`features.activity`). Pauses up to PAUSE_SECONDS belong to speaking.
+    """
+    if len(activity) == 0:
         return np.full(frames, CALM)
-    blocks = np.asarray(samples[:usable], dtype=np.float32).reshape(-1, hop)
-    level = 10 * np.log10(np.einsum("ij,ij->i", blocks, blocks) / hop + 1e-12)
-    threshold = max(float(np.percentile(level, 98)) + SILENCE_DB, NOISE_FLOOR_DB)
-    speaking = (level > threshold).astype(float)
-    # A pause counts once it is longer than PAUSE_SECONDS; half a second eases in and out of it.
-    width = max(1, round(PAUSE_SECONDS * 100))
-    near = gaussian_filter1d(_dilate(speaking, width // 2), 25.0, mode="nearest")
-    gain = CALM + (1 - CALM) * np.clip(near, 0.0, 1.0)
+    reach = 2 * round(PAUSE_SECONDS / 2 * TOKENS_PER_SECOND) + 1
+    near = maximum_filter1d(np.asarray(activity, dtype=float), reach, mode="constant", cval=0.0)
+    smooth = gaussian_filter1d(near, EASE_SECONDS * TOKENS_PER_SECOND, mode="nearest")
     times = np.arange(frames) / fps
-    return np.interp(times, (np.arange(len(gain)) + 0.5) * hop / rate, gain)
-
-
-def _dilate(mask: Array, reach: int) -> Array:
-    result: Array = maximum_filter1d(mask, 2 * reach + 1, mode="constant", cval=0.0)
-    return result
+    return CALM + (1 - CALM) * np.interp(times * TOKENS_PER_SECOND, np.arange(len(smooth)), np.clip(smooth, 0.0, 1.0))
 
 
 def fit_length(motion: Motion, seconds: float) -> Motion:
@@ -95,7 +86,7 @@ def fit_length(motion: Motion, seconds: float) -> Motion:
 
 
 def finish(motion: Motion, seconds: float, *, intensity: float = 1.0, activity: Array | None = None) -> Motion:
-    """A decoded motion made presentable. `activity` (F,) is `speech_activity` for the frames of `seconds`."""
+    """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it."""
     motion = fit_length(motion, seconds)
     rotations = np.array(motion.rotations, dtype=np.float32)
     for joint in range(len(motion.skeleton)):
@@ -103,5 +94,5 @@ def finish(motion: Motion, seconds: float, *, intensity: float = 1.0, activity: 
     motion = replace(motion, rotations=rotations)
     start = motion.skeleton.offsets[0]
     motion = replace(motion, root_positions=bound_root(motion.root_positions, start, motion.fps))
-    gain = intensity if activity is None else intensity * activity[: len(motion)]
+    gain = intensity if activity is None else intensity * calm_gain(activity, len(motion), motion.fps)
     return plant(scale_amplitude(motion, gain))

@@ -1,0 +1,65 @@
+"""The files that a performance can become; the suffix decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sg_blender_addon.core.bvh import write_bvh
+from sg_blender_addon.core.errors import UserError
+
+from .files import check_writable, replacing
+
+if TYPE_CHECKING:
+    from backend.pipeline import Performance
+    from backend.progress import Progress
+    from backend.stages.audio import Audio
+
+SUFFIXES = (".bvh", ".npz", ".mp4", ".gif", ".png")
+
+
+def check(path: str | Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
+    """The path, if something could be written there; UserError before any work is done where not."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        given = f"the ending {path.suffix!r}" if path.suffix else "no ending"
+        raise UserError(
+            f"{path.name} has {given}, which says nothing about its format.",
+            f"Use one of {', '.join(suffixes)}.",
+            "unknown_format",
+        )
+    check_writable(path)
+    return path
+
+
+def write(path: str | Path, performance: Performance, audio: Audio, progress: Progress | None = None) -> None:
+    """Write one output, whole or not at all. `audio` is what was heard: the film's sound."""
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind == ".bvh":
+        with replacing(path) as temporary:
+            write_bvh(performance.merged, temporary)
+    elif kind == ".npz":
+        with replacing(path) as temporary:
+            temporary.write_bytes(performance.wire())
+    elif kind == ".png":
+        from .sheet import write_sheet
+
+        write_sheet(path, performance.merged, performance.words, performance.segments)
+    elif kind == ".mp4":
+        from .video import write_mp4
+
+        write_mp4(path, performance.merged, performance.words, performance.segments, audio.samples, audio.rate, progress)
+    elif kind == ".gif":
+        from .video import write_gif
+
+        write_gif(path, performance.merged, performance.words, performance.segments, progress)
+    else:
+        check(path)
+
+
+def write_report(path: str | Path, performance: Performance) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(performance.report(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,61 @@
+"""Real but tiny: weights of a few thousand parameters with random values, and a spoken recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+def speechlike(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
+    """Bursts of voiced sound with pauses, (n,) float32: enough for the stages to hear rhythm in."""
+    generator = np.random.default_rng(seed)
+    t = np.arange(round(seconds * rate)) / rate
+    pitch = 120 + 30 * np.sin(2 * np.pi * 0.4 * t)
+    voice = sum(np.sin(2 * np.pi * k * np.cumsum(pitch) / rate) / k for k in range(1, 12))
+    syllables = np.clip(np.sin(2 * np.pi * 3.1 * t) + 0.3, 0, 1) * (np.sin(2 * np.pi * 0.23 * t) > -0.6)
+    sound = 0.1 * voice * syllables + 0.001 * generator.standard_normal(len(t))
+    return sound.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder that loads like any other; its motion is noise, its sizes are minimal."""
+    import torch
+
+    from backend.models.config import (
+        AUDIO_FEATURES,
+        FineConfig,
+        Level0Config,
+        PartConfig,
+        TokenizerConfig,
+    )  # fmt: skip
+    from backend.models.generator import Fine, Level0
+    from backend.models.layout import WIDTH
+    from backend.models.scaler import Scaler
+    from backend.models.tokenizer import Tokenizer
+    from backend.models.weights import Weights, WeightsInfo
+
+    torch.manual_seed(0)
+    part = {"layers": 1, "width": 16, "feed_forward": 32, "heads": 2, "codes": 32}
+    tokenizer = Tokenizer(TokenizerConfig(PartConfig(66, **part), PartConfig(114, **part)))
+    level0 = Level0(Level0Config(width=16, heads=2, base_layers=1, head_layers=1, feed_forward=32, codes=32))
+    fine = [Fine(FineConfig(n, width=16, heads=2, layers=1, feed_forward=32, codes=32)) for n in (1, 2, 3)]
+    for model in (tokenizer, level0, *fine):
+        model.eval()
+    body = Scaler.body(np.zeros(WIDTH), np.full(WIDTH, 0.05))
+    audio = Scaler.audio(np.zeros(AUDIO_FEATURES), np.ones(AUDIO_FEATURES))
+    info = WeightsInfo("tiny random weights for tests", (0, 0), "CC0-1.0")
+    folder = tmp_path_factory.mktemp("weights")
+    Weights.of(tokenizer, level0, fine, body, audio, info).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of voiced sound without words."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    soundfile.write(path, speechlike(4.0), 16000)
+    return path
