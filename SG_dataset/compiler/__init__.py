@@ -1,0 +1,1 @@
+"""From notation to motion: body, arms, hands, collisions and timing."""

@@ -1,0 +1,155 @@
+"""Analytic arm: where the elbow goes, how the forearm twists, what the wrist may do.
+
+Everything here is for the LEFT arm; the right one is solved in the mirror. The elbow lies on a circle about the line from
+shoulder to wrist; a preferred direction (down, a little out and back; forward and out when the arm is raised) picks the
+place and `swivel` turns it from there (positive: outwards). Forearm twist is 0 with the thumb up when the elbow is bent
+(the T pose), negative towards palm up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.skeleton import canonical
+
+Floats = NDArray[np.floating[Any]]
+
+TWIST_SHARE = 0.65  # of the forearm's twist that the ForeArm joint takes; the rest is in the Hand joint
+TWIST_LIMITS = (-100.0, 95.0)  # degrees: supination, pronation
+FLEX_LIMITS = (-72.0, 80.0)  # wrist, back and towards the palm
+DEVIATION_LIMITS = (-38.0, 28.0)  # wrist, to the little finger's and to the thumb's side
+REACH_SLACK = 0.6  # cm short of a straight arm
+
+
+@cache
+def bone_lengths() -> tuple[float, float]:
+    """Upper arm and forearm, cm."""
+    sk = canonical()
+    return tuple(float(np.linalg.norm(sk.offsets[sk.index(n)])) for n in ("LeftForeArm", "LeftHand"))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A solved arm over N samples: local rotations (N, 4), elbow and wrist places (N, 3), hand in the world (N, 4), and the
+    angles in degrees before limits: forearm twist, wrist flexion, deviation (N,)."""
+
+    upper: Floats
+    fore: Floats
+    hand: Floats
+    elbow: Floats
+    wrist: Floats
+    hand_world: Floats
+    twist: Floats
+    flexion: Floats
+    deviation: Floats
+
+
+def preferred_pole(direction: Floats) -> Floats:
+    """Where the elbow wants to point (N, 3) for directions from shoulder to wrist, both in the chest's frame."""
+    up = np.maximum(direction[:, 1], 0.0)
+    inward = np.maximum(-direction[:, 0], 0.0)
+    return np.stack([0.30 + 0.45 * up + 0.15 * inward, np.full(len(up), -1.0), -0.42 + 0.95 * up], 1)
+
+
+def _circle(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> tuple[Floats, Floats, Floats]:
+    """Elbow place, the direction it points in, and the wrist brought within reach."""
+    a, b = bone_lengths()
+    line = wrist - shoulder
+    length = np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-6)
+    d = line / length
+    reach = _within_reach(length, a + b - REACH_SLACK, abs(a - b) + 7.0)
+    pole = rot.rotate(chest, preferred_pole(rot.rotate(rot.inverse(chest), d)))
+    pole = rot.normalize(pole - np.sum(pole * d, -1, keepdims=True) * d)
+    pole = rot.rotate(rot.from_axis_angle(d, np.radians(swivel)), pole)
+    along = (a * a + reach**2 - b * b) / (2 * reach)
+    height = np.sqrt(np.maximum(a * a - along**2, 0.0))
+    return shoulder + along * d + height * pole, pole, shoulder + reach * d
+
+
+def _within_reach(length: Floats, longest: float, shortest: float) -> Floats:
+    """Soft limit: the last 4 cm are approached ever more slowly, so that a reaching arm never snaps straight."""
+    soft = 4.0
+    start = longest - soft
+    over = np.maximum(length - start, 0.0)
+    return np.asarray(np.maximum(np.where(over > 0, start + soft * (1 - np.exp(-over / soft)), length), shortest))
+
+
+def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: Floats, swivel: Floats) -> Arm:
+    """Joint rotations that bring the wrist (N, 3) and hand orientation (N, 4) to their targets as far as limits allow.
+
+    chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees."""
+    elbow, pole, wrist = _circle(shoulder, wrist, chest, swivel)
+    x = rot.normalize(elbow - shoulder)
+    fore = rot.normalize(wrist - elbow)
+    z = rot.normalize(-(pole - np.sum(pole * x, -1, keepdims=True) * x))
+    upper_world = rot.from_matrix(np.stack([x, np.cross(z, x), z], -1))
+    bend = np.arccos(np.clip(np.sum(x * fore, -1), -1, 1))
+    elbow_local = rot.from_axis_angle([0.0, 1.0, 0.0], -bend)
+    fore_world = rot.mul(upper_world, elbow_local)
+    twist, flexion, deviation = wrist_angles(rot.mul(rot.inverse(fore_world), hand))
+    t, f, d = (np.clip(v, *limits) for v, limits in
+               ((twist, TWIST_LIMITS), (flexion, FLEX_LIMITS), (deviation, DEVIATION_LIMITS)))
+    fore_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(TWIST_SHARE * t))
+    hand_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians((1 - TWIST_SHARE) * t))
+    hand_local = rot.mul(hand_twist, wrist_rotation(f, d))
+    fore_local = rot.mul(elbow_local, fore_twist)
+    world = rot.mul(rot.mul(upper_world, fore_local), hand_local)
+    return Arm(rot.mul(rot.inverse(collar), upper_world), fore_local, hand_local, elbow, wrist, world, twist, flexion, deviation)
+
+
+def wrist_rotation(flexion: Floats, deviation: Floats) -> Floats:
+    """Swing (N, 4) of the hand against the twisted forearm: flexion towards the palm and deviation to the thumb, degrees."""
+    vector = np.stack([np.zeros_like(flexion), -deviation, -flexion], -1)
+    return rot.from_rotation_vector(np.radians(vector))
+
+
+def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
+    """Forearm twist, wrist flexion and deviation (N,), degrees, of the hand seen from the untwisted forearm."""
+    swing, twist = rot.swing_twist(rot.inverse(q), np.array([1.0, 0.0, 0.0]))
+    angle = -2 * np.degrees(np.arctan2(twist[..., 1], twist[..., 0]))
+    angle = (angle + 180.0) % 360.0 - 180.0
+    vector = np.degrees(rot.to_rotation_vector(rot.inverse(swing)))
+    return angle, -vector[..., 2], -vector[..., 1]
+
+
+def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:
+    """How unnatural a pose is (N,): wrist and forearm near their limits, elbow away from where it likes to be or in the body."""
+    def beyond(value: Floats, low: float, high: float, scale: float) -> Floats:
+        return np.asarray((np.maximum(value - high, 0) + np.maximum(low - value, 0)) / scale) ** 2
+
+    cost = (swivel / 38.0) ** 2 + np.where(swivel > 0, (swivel / 45.0) ** 2, 0.0)
+    cost = cost + (arm.twist / 75.0) ** 2 + beyond(arm.twist, -80, 75, 14)
+    cost = cost + (arm.flexion / 55.0) ** 2 + beyond(arm.flexion, -55, 60, 12)
+    cost = cost + (arm.deviation / 30.0) ** 2 + beyond(arm.deviation, -28, 20, 8)
+    local = rot.rotate(rot.inverse(chest), arm.elbow - shoulder)
+    # inside the ribs, or winging up above the shoulder
+    inside = np.maximum(1.0 - local[:, 0], 0) * (np.abs(local[:, 2]) < 13) * (local[:, 1] < -6)
+    return np.asarray(cost + (inside / 3.0) ** 2 + (np.maximum(local[:, 1] + 4.0, 0) / 9.0) ** 2)
+
+
+SWIVELS = np.arange(-50.0, 81.0, 5.0)
+
+
+def comfortable_swivel(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: Floats) -> Floats:
+    """The swivel (K,) in degrees at which each of K poses is least uncomfortable."""
+    n, count = len(wrist), len(SWIVELS)
+
+    def spread(v: Floats) -> Floats:
+        return np.repeat(v, count, axis=0)
+
+    swivel = np.tile(SWIVELS, n)
+    s, c = spread(shoulder), spread(chest)
+    arm = solve(s, spread(wrist), spread(hand), c, spread(collar), swivel)
+    cost = discomfort(arm, swivel, s, c).reshape(n, count)
+    best = np.clip(cost.argmin(1), 1, count - 2)
+    rows = np.arange(n)
+    left, middle, right = cost[rows, best - 1], cost[rows, best], cost[rows, best + 1]
+    curve = left - 2 * middle + right
+    shift = np.where(curve > 1e-9, 0.5 * (left - right) / np.maximum(curve, 1e-9), 0.0)
+    return np.asarray(SWIVELS[best] + 5.0 * np.clip(shift, -1, 1))

@@ -1,0 +1,277 @@
+"""The compiler: one variant of a gesture to motion on the canonical skeleton."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
+from SG_dataset import rest as resting
+from SG_dataset.compiler import arm, channels, collide, timing
+from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
+from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, Scene, Targets, hand_targets, rest_place
+from SG_dataset.landmarks import CAPSULES
+from SG_dataset.notation import HANDS, GestureSpec, HandKey, Key, VariantSpec, with_times
+from SG_dataset.shapes import tip_positions
+
+Floats = NDArray[np.floating[Any]]
+
+FPS = 60.0
+LEAD, TAIL = 0.15, 0.20  # seconds of rest before and after
+PUSH_ROUNDS = 2
+RESTING = HandKey(rest=True)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Seconds from the clip's start; `stroke` is the instant that belongs on the word's onset."""
+
+    stroke_start: float
+    stroke: float
+    stroke_end: float
+    retraction: float
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A variant's motion, its phases, and the stretches of time (start, end, side, key) in which a hand must touch."""
+
+    motion: Motion
+    phases: Phases
+    hand: str
+    contacts: tuple[tuple[float, float, str, HandKey, HandKey], ...]
+
+
+def compile_variant(gesture: GestureSpec, variant: VariantSpec, fps: float = FPS) -> Compiled:
+    """Motion (60 frames per second unless asked otherwise) of a variant; the same input gives the same output."""
+    keys, key_times = _timeline(variant)
+    seed = zlib.crc32(f"{gesture.id}-{variant.number}".encode())
+    frames = int(np.ceil((key_times[-1]) * fps)) + 1
+    time = np.arange(frames) / fps
+    root, rest = resting.rest_pose()
+    curves = channels.curves(keys, key_times, time, gesture.participation, variant.size)
+    sway = resting.sway(frames, fps, seed, fade_seconds=0.6)
+    body = pose_body(np.tile(root, (frames, 1)), np.tile(rest, (frames, 1, 1)), fps, curves, sway)
+    for side in _order(keys):
+        _move_arm(body, keys, key_times, time, side, variant, curves, sway, seed)
+    motion = Motion(fps, canonical(), body.root, rot.normalize(body.local))
+    contacts = _contacts(keys, key_times)
+    if variant.hand == "left":
+        swap = {"right": "left", "left": "right"}
+        motion, contacts = motion.mirrored(), tuple((a, b, swap[s], h, o) for a, b, s, h, o in contacts)
+    return Compiled(motion, _phases(keys, key_times), variant.hand, contacts)
+
+
+def _timeline(variant: VariantSpec) -> tuple[list[Key], Floats]:
+    """Keys with rest at both ends, repetitions added, and their times in seconds."""
+    rest_key = Key("hold", LEAD, {s: RESTING for s in HANDS}, {})
+    keys, times = [rest_key, replace(rest_key)], [0.0, LEAD]
+    for key in variant.keys:
+        seconds, hands = key.seconds, dict(key.hands)
+        for side, hand in hands.items():
+            if hand.cycle and variant.times:
+                more = with_times(hand.cycle, variant.times)
+                seconds = key.seconds * more.times / hand.cycle.times
+                hands[side] = replace(hand, cycle=more)
+        cycles = {}
+        for part, (cycle, sizes) in key.body_cycles.items():
+            more = with_times(cycle, variant.times)
+            seconds = max(seconds, key.seconds * more.times / cycle.times)
+            cycles[part] = (more, sizes)
+        keys.append(replace(key, hands=hands, body_cycles=cycles))
+        times.append(times[-1] + seconds / variant.tempo)
+    keys.append(rest_key)
+    times.append(times[-1] + TAIL)
+    return keys, np.array(times)
+
+
+def _phases(keys: Sequence[Key], key_times: Floats) -> Phases:
+    strokes = [k for k, key in enumerate(keys) if key.phase == "stroke"]
+    first, last = strokes[0], strokes[-1]
+    start, end = float(key_times[first - 1]), float(key_times[first])
+    key = keys[first]
+    cycles = [h.cycle for h in key.hands.values() if h.cycle] + [c for c, _ in key.body_cycles.values()]
+    share = 1.0
+    if cycles:  # the first beat of a repeated movement, not its end
+        share = min(1.0, (0.55 if cycles[0].style == "tap" else 0.3) / cycles[0].times)
+    if key.accent is not None:
+        share = key.accent
+    retract = max(k for k, key in enumerate(keys) if key.phase == "retract")
+    return Phases(start, start + share * (end - start), float(key_times[last]), float(key_times[retract - 1]))
+
+
+def _order(keys: Sequence[Key]) -> tuple[str, ...]:
+    """The hand that the other one touches is moved first."""
+    return ("left", "right") if any(k.hands["right"].anchor == "other" or "other_" in k.hands["right"].anchor for k in keys) else (
+        "right", "left")
+
+
+def _contacts(keys: Sequence[Key], key_times: Floats) -> tuple[tuple[float, float, str, HandKey, HandKey], ...]:
+    """Stretches in which a hand must touch: from one touching key to the next with the same touch, else the key's instant."""
+    found = []
+    for side in HANDS:
+        other = "left" if side == "right" else "right"
+        for k, key in enumerate(keys):
+            hand = key.hands[side]
+            if hand.touching:
+                nxt = keys[k + 1].hands[side] if k + 1 < len(keys) else hand
+                same = nxt.touching and nxt.anchor == hand.anchor and nxt.offset == hand.offset and not nxt.cycle
+                found.append((float(key_times[k]), float(key_times[k + 1 if same else k]), side, hand, key.hands[other]))
+    return tuple(found)
+
+
+@cache
+def _rest_arm() -> tuple[Floats, Floats, Floats]:
+    """The left hand at rest in the chest's frame: wrist (3,), orientation (4,), and the elbow's swivel."""
+    root, local = resting.rest_pose()
+    motion = Motion(FPS, canonical(), root[None], local[None])
+    places, world = motion.forward_kinematics()
+    ix = canonical().index
+    chest = world[0, ix("Spine2")]
+    inverse = rot.inverse(chest)
+    wrist = rot.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
+    shoulder, elbow = places[:, ix("LeftArm")], places[0, ix("LeftForeArm")]
+    line = rot.normalize(places[0, ix("LeftHand")] - shoulder[0])
+    _, pole, _ = arm._circle(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
+    actual = elbow - shoulder[0]
+    actual = rot.normalize(actual - (actual @ line) * line)
+    swivel = np.degrees(np.arctan2(np.cross(pole[0], actual) @ line, pole[0] @ actual))
+    return wrist, rot.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
+
+
+def _scene(body: Body, side: str) -> Scene:
+    return Scene(side, body.places, body.world)
+
+
+def _move_arm(body: Body, keys: Sequence[Key], key_times: Floats, time: Floats, side: str, variant: VariantSpec,
+              curves: dict[str, Floats], sway: dict[str, Floats], seed: int) -> None:
+    """Solve one arm over all frames and write it into the body."""
+    name = side.capitalize()
+    scene = _scene(body, name)
+    wrist_rest, turn_rest, swivel_rest = _rest_arm()
+    targets = hand_targets(keys, side, key_times, time, scene, (wrist_rest, turn_rest), variant.size,
+                           np.array(variant.place), seed + (side == "left"))
+    chest_place, chest = scene.joint("Spine2")
+    _lift_collar(body, name, targets.wrist, chest_place, chest, curves, sway)
+    shoulder, collar = _arm_root(scene, name)
+    swivel = _swivels(keys, side, key_times, time, targets, shoulder, chest, collar, float(swivel_rest), variant.elbow)
+    solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
+    if not all(k.hands[side].rest for k in keys):
+        for _ in range(PUSH_ROUNDS):
+            push = _push(body, scene, solved, targets, 1.0 / (time[1] - time[0]))
+            if not push.any():
+                break
+            targets.wrist = targets.wrist + push
+            solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
+    _write(body, name, solved, targets.fingers)
+
+
+def _arm_root(scene: Scene, name: str) -> tuple[Floats, Floats]:
+    """The upper arm's place and its parent's rotation, in the hand's space."""
+    place = scene.places[name + "Arm"]
+    turn = scene.world[name + "Shoulder"]
+    return (place, turn) if name == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)
+
+
+def _lift_collar(body: Body, name: str, wrist: Floats, chest_place: Floats, chest: Floats, curves: dict[str, Floats],
+                 sway: dict[str, Floats]) -> None:
+    """The shoulder helps: it rises with a raised hand and comes forward with a far or crossing one."""
+    local = rot.rotate(rot.inverse(chest), wrist - chest_place)
+    height, forward, inward = local[:, 1] - 13.0, local[:, 2], -local[:, 0]
+    lift = 15.0 * timing.smooth_step((height + 25.0) / 75.0)
+    protract = 9.0 * timing.smooth_step((forward - 22.0) / 38.0) + 8.0 * timing.smooth_step((inward + 8.0) / 34.0)
+    zero = np.zeros(len(wrist))
+    lift = lift + curves.get("raise_" + name, zero) + BREATH_LIFT * sway["breath"]
+    set_collar(body, name, timing.blur(lift, body.fps, 0.05), timing.blur(protract + curves.get("protract_" + name, zero), body.fps, 0.05))
+
+
+def _swivels(keys: Sequence[Key], side: str, key_times: Floats, time: Floats, targets: Targets, shoulder: Floats, chest: Floats,
+             collar: Floats, at_rest: float, extra: float) -> Floats:
+    """Elbow swivel (F,): comfortable at each key, smooth between."""
+    hands = [k.hands[side] for k in keys]
+    at = np.clip(np.searchsorted(time, key_times), 0, len(time) - 1)
+    best = arm.comfortable_swivel(shoulder[at], targets.wrist[at], targets.turn[at], chest[at], collar[at])
+    values = np.array([at_rest if h.rest else b + h.elbow + extra for h, b in zip(hands, best, strict=True)])
+    return timing.interpolate(time, key_times, values[:, None], np.full(len(keys), 0.5))[:, 0]
+
+
+def _push(body: Body, scene: Scene, solved: arm.Arm, targets: Targets, fps: float) -> Floats:
+    """How far the hand must move (F, 3) to stay out of the body and of the other hand."""
+    points, radii = hand_samples(solved, targets.fingers)
+    a, b, ra, rb = [], [], [], []
+    for joint, end_a, end_b, r_a, r_b in CAPSULES:
+        place, turn = scene.joint(joint)
+        origin = rest_place(joint)
+        a.append(place + rot.rotate(turn, np.array(end_a) - origin))
+        b.append(place + rot.rotate(turn, np.array(end_b) - origin))
+        ra.append(r_a)
+        rb.append(r_b)
+    allowed = 0.25 + 0.75 * targets.touching
+    ahead = rot.rotate(scene.joint("Spine2")[1], np.array([0.2, 0.0, 1.0]))
+    push = collide.resolve(points, radii, (np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb)), allowed, ahead)
+    other = "Right" if scene.side == "Left" else "Left"
+    if other + "Hand" in body.places:
+        push = push + _push_hands(scene, points, radii, targets, ahead)
+    limit = np.linalg.norm(push, axis=-1, keepdims=True)
+    push = push * np.minimum(1.0, 14.0 / np.maximum(limit, 1e-6))
+    return timing.blur(_hold_peaks(push, fps), fps, 0.035)
+
+
+def _push_hands(scene: Scene, points: Floats, radii: Floats, targets: Targets, ahead: Floats) -> Floats:
+    hand, turn = scene.joint("OtherHand")
+    elbow, _ = scene.joint("OtherForeArm")
+    tip = hand + rot.rotate(turn, np.array([-8.5, 0.0, 0.0]))
+    a, b = np.stack([elbow, hand], 1), np.stack([hand, tip], 1)
+    sizes = np.array([3.6, 2.6]), np.array([2.8, 2.6])
+    push = collide.resolve(points, radii, (a, b, *sizes), 0.3 + np.zeros(len(points)), 0.4 * ahead)
+    return push * targets.free_of_hands[:, None]
+
+
+def _hold_peaks(push: Floats, fps: float) -> Floats:
+    """Spread each push to its neighbours, so that smoothing does not take away what is needed at the deepest frame."""
+    radius = max(1, round(0.05 * fps))
+    size = np.linalg.norm(push, axis=-1)
+    padded = np.concatenate([np.repeat(size[:1], radius), size, np.repeat(size[-1:], radius)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1)
+    if not size.any():
+        return push
+    source = np.clip(np.arange(len(size)) + windows.argmax(1) - radius, 0, len(size) - 1)
+    return push[source]
+
+
+SAMPLE_RADII = np.array([2.6, 3.2, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])
+
+
+def hand_samples(solved: arm.Arm, fingers: Floats) -> tuple[Floats, Floats]:
+    """Points (F, N, 3) on forearm, palm, knuckles and finger tips with their radii (N,)."""
+    tips = tip_positions(fingers)
+    palm = np.array([[3.0, 0.2, 0.3], [6.5, 0.2, 0.2]])
+    knuckles = np.array([[8.9, 0.4, 3.1], [9.0, 0.4, 1.1], [8.4, 0.5, -0.6], [7.7, 0.5, -2.4]])
+    fixed = np.concatenate([palm, knuckles])
+    world = solved.wrist[:, None] + rot.rotate(solved.hand_world[:, None], np.concatenate(
+        [np.broadcast_to(fixed, (len(tips), *fixed.shape)), tips], 1))
+    near = 0.25 * solved.elbow + 0.75 * solved.wrist
+    middle = 0.55 * solved.elbow + 0.45 * solved.wrist
+    return np.concatenate([near[:, None], middle[:, None], world], 1), SAMPLE_RADII
+
+
+def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:
+    """Put a solved arm into the body's rotations and places, mirrored for the right side."""
+    ix = canonical().index
+    turn, point = (MIRROR_TURN, MIRROR_POINT) if name == "Right" else (np.ones(4), np.ones(3))
+    for joint, q in (("Arm", solved.upper), ("ForeArm", solved.fore), ("Hand", solved.hand)):
+        body.local[:, ix(name + joint)] = q * turn
+    for i, joint in enumerate(resting.FINGER_JOINTS):
+        body.local[:, ix(name + joint)] = fingers[:, i] * turn
+    body.places[name + "ForeArm"], body.places[name + "Hand"] = solved.elbow * point, solved.wrist * point
+    body.world[name + "Arm"] = rot.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
+    body.world[name + "ForeArm"] = rot.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])
+    body.world[name + "Hand"] = solved.hand_world * turn

@@ -1,0 +1,100 @@
+"""Curves over time: smooth keys, repeated movements, overlap between the parts of the body.
+
+Between keys every channel follows a quintic with zero acceleration at the keys: bell-shaped speed as in human reaching
+(Flash and Hogan 1985, minimum jerk). Where a channel continues in the same direction it flows through a key; where it
+turns back it stops there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+FLOW = 0.8
+
+
+def smooth_step(x: Floats) -> Floats:
+    """Minimum-jerk progress 0..1 for x in 0..1 (clipped)."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x**3 * (x * (6 * x - 15) + 10))
+
+
+def segments(time: Floats, keys: Floats) -> tuple[Ints, Floats]:
+    """For each time the index of the key at or before it (the last but one at most) and the progress 0..1 to the next."""
+    index = np.clip(np.searchsorted(keys, time, side="right") - 1, 0, len(keys) - 2)
+    span = np.maximum(keys[index + 1] - keys[index], 1e-6)
+    return index, np.clip((time - keys[index]) / span, 0, 1)
+
+
+def tangents(keys: Floats, values: Floats, flow: Floats) -> Floats:
+    """Speeds (K, C) at the keys: the harmonic mean of the slopes on both sides where they agree in sign, else zero."""
+    slope = np.diff(values, axis=0) / np.maximum(np.diff(keys), 1e-6)[:, None]
+    result = np.zeros_like(values)
+    a, b = slope[:-1], slope[1:]
+    agree = a * b > 0
+    result[1:-1] = np.where(agree, 2 * a * b / np.where(agree, a + b, 1.0), 0.0) * flow[1:-1, None]
+    return result
+
+
+def interpolate(time: Floats, keys: Floats, targets: Floats, flow: Floats) -> Floats:
+    """Smooth curve (F, C) through targets (K, C), or (K, F, C) where the targets themselves move with the body."""
+    index, x = segments(time, keys)
+    moving = targets.ndim == 3
+    nominal = np.stack([targets[k, _nearest(time, t)] for k, t in enumerate(keys)]) if moving else targets
+    speed = tangents(keys, nominal, flow)
+    frames = np.arange(len(time))
+    p0, p1 = (targets[index, frames], targets[index + 1, frames]) if moving else (targets[index], targets[index + 1])
+    span = (keys[index + 1] - keys[index])[:, None]
+    x = x[:, None]
+    s = smooth_step(x)
+    h0 = x * (1 - x) ** 3 * (1 + 3 * x)  # quintic Hermite basis for a start speed of 1, end at rest
+    h1 = -(x**3) * (1 - x) * (4 - 3 * x)
+    return np.asarray(p0 + s * (p1 - p0) + span * (h0 * speed[index] + h1 * speed[index + 1]))
+
+
+def _nearest(time: Floats, t: float) -> int:
+    return int(np.clip(np.searchsorted(time, t), 0, len(time) - 1))
+
+
+def eased(x: Floats, ramp: float = 0.14) -> Floats:
+    """Progress 0..1 at constant speed with soft starts and stops: how repeated movements run through their phase."""
+    x = np.clip(x, 0, 1)
+    ramp = max(1e-3, min(0.5, ramp))
+    total = 1 - ramp
+    up = x**2 / (2 * ramp)
+    down = total - (1 - x) ** 2 / (2 * ramp)
+    middle = x - ramp / 2
+    return np.asarray(np.where(x < ramp, up, np.where(x > 1 - ramp, down, middle)) / total)
+
+
+def shake(x: Floats, times: float, decay: float = 0.0) -> Floats:
+    """To and fro about zero, -1..1, `times` full swings over x in 0..1, dying away by `decay`."""
+    edge = smooth_step(np.minimum(x, 1 - x) * max(times, 0.5) * 2.5)
+    return np.asarray(np.sin(2 * np.pi * times * eased(x)) * edge * (1 - decay * x))
+
+
+def tap(x: Floats, times: float, decay: float = 0.0) -> Floats:
+    """Away and back, 0..1, `times` times, lingering a little where it touches (0)."""
+    wave = 0.5 - 0.5 * np.cos(2 * np.pi * times * eased(x))
+    return np.asarray(wave ** 1.25 * (1 - decay * x))
+
+
+def blur(values: Floats, fps: float, seconds: float) -> Floats:
+    """Gaussian smoothing along the first axis, ends held."""
+    sigma = seconds * fps
+    if sigma < 0.3 or len(values) < 2:
+        return values
+    radius = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    flat = values.reshape(len(values), -1)
+    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
+    out = np.zeros_like(flat)
+    for k, weight in enumerate(kernel):
+        out += weight * padded[k : k + len(flat)]
+    return out.reshape(values.shape)
