@@ -65,7 +65,8 @@ def backend_choice() -> BackendChoice:
     python = own_python()
     if python is None:
         return BackendChoice()
-    return BackendChoice(serve=ServeCommand(python, ROOT, user_folder("logs"), serve_arguments()))
+    command = ServeCommand(python, ROOT, user_folder("logs"), ("--preload",), tuple(serve_environment().items()))
+    return BackendChoice(serve=command)
 
 
 def own_python() -> Path | None:
@@ -77,9 +78,13 @@ def own_python() -> Path | None:
     return made if made.exists() else None
 
 
-def serve_arguments() -> tuple[str, ...]:
-    """Options of `serve` that come from the preferences."""
-    return ()
+def serve_environment() -> dict[str, str]:
+    """Where the backend keeps downloaded models, and whether it may download any."""
+    chosen = preferences().cache_folder.strip()
+    variables = {"HF_HOME": bpy.path.abspath(chosen)} if chosen else {}
+    if not bpy.app.online_access:
+        variables["HF_HUB_OFFLINE"] = "1"
+    return variables
 
 
 def backend_state() -> str:

@@ -11,6 +11,7 @@ from . import sound_strips
 from .preferences import RETRIEVERS
 
 LANGUAGES = (
+    ("AUTO", "Detect", "Let the speech model find out"),
     ("en", "English", ""),
     ("de", "German", ""),
     ("fr", "French", ""),

@@ -93,7 +93,7 @@ def request(context: bpy.types.Context, shot: Shot, locked: tuple[Segment, ...] 
         fps=shot.fps,
         intensity=settings.intensity,
         density=settings.density,
-        language=settings.language,
+        language="" if settings.language == "AUTO" else settings.language,
         retriever=retriever,
         llm_url=machine_settings.llm_url.strip() if retriever == "openai" else "",
         llm_model=machine_settings.llm_model.strip() if retriever == "openai" else "",

@@ -144,7 +144,8 @@ def doctor(python: Path, root: Path, control: Control | None = None) -> dict[str
     if code == 0 and report is not None:
         return report
     reason = next((line for line in reversed(lines) if line.strip()), "it said nothing").strip()
-    broken = [item for item in (report or {}).get("checks", ()) if isinstance(item, dict) and item.get("ok") is False]
+    checks = [item for item in (report or {}).get("checks", ()) if isinstance(item, dict)]
+    broken = [item for item in checks if item.get("required") and not item.get("ok")]
     if broken:
         reason = "; ".join(str(item.get("message") or item.get("name")) for item in broken)
     raise UserError(
@@ -271,7 +272,7 @@ def _pip_failure(lines: Sequence[str], log_path: Path) -> UserError:
             "no_network",
         )
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    reason = errors[-1] if errors else (lines[-1] if lines else "pip said nothing")
+    reason = errors[0] if errors else (lines[-1] if lines else "pip said nothing")
     return UserError(f"The backend's packages could not be installed: {reason[:300]}", where, "pip_failed")
 
 

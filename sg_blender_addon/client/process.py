@@ -40,6 +40,8 @@ class ServeCommand:
     log_folder: Path
     arguments: tuple[str, ...] = ()
     """More options of `python -m backend serve`."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables added to the child's environment."""
 
     def argv(self) -> list[str]:
         return [str(self.python), "-m", "backend", "serve", "--port", "0", "--token-stdin", *self.arguments]
@@ -149,7 +151,7 @@ class BackendProcess:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     cwd=command.root,
-                    env=child_environment(command.root),
+                    env=child_environment(command.root) | dict(command.environment),
                     **detached(),
                 )
         except OSError as error:

@@ -15,6 +15,15 @@ from sg_blender_addon.client.process import LOGS_KEPT, BackendProcess, ServeComm
 from sg_blender_addon.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+PARENT = """
+import sys, time
+from pathlib import Path
+from sg_blender_addon.client.process import BackendProcess, ServeCommand
+process = BackendProcess(ServeCommand(Path(sys.executable), Path({root!r}), Path({logs!r})))
+process.start()
+print(process.pid, flush=True)
+time.sleep(60)
+"""
 
 
 def running(pid: int) -> bool:
@@ -70,14 +79,7 @@ def test_two_backends_never_meet_on_a_port(serve: ServeCommand, tmp_path: Path) 
 
 def test_a_child_whose_parent_is_killed_goes_too(serve: ServeCommand) -> None:
     parent = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import sys, time; from pathlib import Path\n"
-            "from sg_blender_addon.client.process import BackendProcess, ServeCommand\n"
-            f"p = BackendProcess(ServeCommand(Path(sys.executable), Path({str(serve.root)!r}), "
-            f"Path({str(serve.log_folder)!r})))\n"
-            "p.start(); print(p.pid, flush=True); time.sleep(60)",
-        ],
+        [sys.executable, "-c", PARENT.format(root=str(serve.root), logs=str(serve.log_folder))],
         stdout=subprocess.PIPE, text=True, cwd=ROOT,
     )
     assert parent.stdout is not None

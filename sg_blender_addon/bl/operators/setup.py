@@ -13,7 +13,8 @@ from .base import GesticulatorOperator, busy_reason, waits
 
 
 class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
-    """Make the backend's own Python environment and download what it needs (about 1 GB). Blender stays usable"""
+    """Make the backend's own Python environment and download what it needs (about 500 MB, 2 GB on the
+    disk). Blender stays usable meanwhile"""
 
     bl_idname = "gesticulator.setup_backend"
     bl_label = "Set up backend"

@@ -11,7 +11,7 @@ from ..reports import draw_text, panel_width
 from .places import in_all
 
 BACKEND_CALLS = {
-    environment.MISSING: "Set up the backend once: it turns speech into motion. About 1 GB is downloaded.",
+    environment.MISSING: "Set up the backend once: it turns speech into motion. About 500 MB are downloaded.",
     environment.INCOMPLETE: "The backend's set-up was interrupted. Press the button to continue.",
     environment.OUTDATED: "The add-on was updated: update the backend too.",
 }

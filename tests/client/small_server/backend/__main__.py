@@ -1,7 +1,7 @@
 """A small real HTTP server that speaks docs/protocol.md, for the cases a healthy backend never shows on request.
 
-It is started exactly as the backend is (`python -m backend serve --port 0 --token-stdin`), dies at stdin EOF, and makes a
-simple wave on the canonical skeleton. What the script says steers it: `crash`, `slow`, `fail`, `nonsense`, `garbage`.
+It is started exactly as the backend is (`python -m backend serve --port 0 --token-stdin`), dies at stdin EOF, and makes
+a simple wave on the canonical skeleton. What the script says steers it: `crash`, `slow`, `fail`, `nonsense`, `garbage`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from sg_blender_addon.core import rotations, wire  # noqa: E402
-from sg_blender_addon.core.motion import Motion  # noqa: E402
-from sg_blender_addon.core.skeleton import canonical  # noqa: E402
+from sg_blender_addon.core import rotations, wire
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
 
 SECONDS = 3.0
 WORDS = [("Hello,", 0.2, 0.6), ("this", 0.7, 0.9), ("is", 0.9, 1.1), ("good.", 1.2, 1.8)]

@@ -1,0 +1,249 @@
+"""The whole way through the add-on, with a small server in the backend's place: fast, and able to fail on request."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from tests.bl import scenes  # noqa: E402 - only with bpy
+
+SMALL_SERVER = Path(__file__).parents[1] / "client" / "small_server"
+
+
+@pytest.fixture
+def small(addon, monkeypatch):
+    """The add-on, its preferences pointing to the small server."""
+    from importlib import import_module
+
+    machine = import_module(f"{addon.__name__}.bl.machine")
+    monkeypatch.setattr(machine, "ROOT", SMALL_SERVER)
+    machine.preferences().backend_mode = "OWN"
+    machine.preferences().python_path = sys.executable
+    yield addon
+    import_module(f"{addon.__name__}.bl.live").connection.stop()
+
+
+@pytest.fixture
+def shot(small, tmp_path):
+    """A scene at 24 fps with a speaker and a voice strip that starts at frame 11; gives the armature."""
+    scene = scenes.empty()
+    strip = scenes.add_voice(scene, scenes.write_tone(tmp_path / "voice.wav"), 11)
+    character = scenes.add_character()
+    scene.gesticulator.character = character
+    scene.gesticulator.voice = strip.name
+    return character
+
+
+def module(addon, name):
+    return sys.modules[f"{addon.__name__}.bl.{name}"]
+
+
+def script(text: str) -> None:
+    """Give the scene a script; its words steer the small server."""
+    block = bpy.data.texts.new("Script")
+    block.write(text)
+    bpy.context.scene.gesticulator.script = block
+
+
+def test_generate_puts_strips_words_range_and_sync_into_the_scene(shot):
+    scene = bpy.context.scene
+    assert bpy.ops.gesticulator.generate() == {"FINISHED"}
+    tracks = {track.name: [s.name for s in track.strips] for track in shot.animation_data.nla_tracks}
+    assert tracks["Gestures: semantic"] == ["THUMB UP · good"]
+    assert len(tracks["Gestures: rhythm"]) == 1
+    rhythm = shot.animation_data.nla_tracks["Gestures: rhythm"].strips[0]
+    assert (rhythm.frame_start, rhythm.frame_end) == (11, 11 + 72)
+    assert [word.name for word in scene.gesticulator.words] == ["Hello,", "this", "is", "good."]
+    assert (scene.frame_start, scene.frame_end, scene.sync_mode) == (11, 83, "AUDIO_SYNC")
+    assert "1 gesture on 4 words" in bpy.context.window_manager.gesticulator_job.message
+
+
+def test_the_frame_range_stays_when_asked(shot):
+    scene = bpy.context.scene
+    scene.gesticulator.set_range = False
+    scene.frame_start, scene.frame_end = 1, 50
+    bpy.ops.gesticulator.generate()
+    assert (scene.frame_start, scene.frame_end) == (1, 50)
+
+
+def test_generating_again_replaces_ours_and_keeps_what_is_locked(shot, small):
+    bpy.ops.gesticulator.generate()
+    first = {action.name for action in bpy.data.actions}
+    bpy.ops.gesticulator.generate()
+    assert len(bpy.data.actions) == len(first)
+    strip = shot.animation_data.nla_tracks["Gestures: semantic"].strips[0]
+    strip.mute = True
+    bpy.ops.gesticulator.generate()
+    assert [s.mute for s in shot.animation_data.nla_tracks["Gestures: semantic"].strips] == [True]
+    assert "1 of your own kept" in bpy.context.window_manager.gesticulator_job.message
+
+
+def test_in_a_window_the_timer_does_the_same(shot, small, monkeypatch):
+    live, base = module(small, "live"), module(small, "operators.base")
+    monkeypatch.setattr(base, "waits", lambda wait: wait)
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    before = scenes.fingerprint()
+    assert bpy.ops.gesticulator.generate() == {"FINISHED"}
+    job = bpy.context.window_manager.gesticulator_job
+    assert job.running
+    assert bpy.app.timers.is_registered(live._pump)
+    stages = set()
+    while live.tick():
+        stages.add(job.stage)
+        assert scenes.fingerprint() == before
+        time.sleep(0.01)
+    assert "Generating" in stages
+    assert not job.running
+    assert "THUMB UP · good" in [s.name for t in shot.animation_data.nla_tracks for s in t.strips]
+
+
+def test_cancel_leaves_the_scene_alone(shot, small, monkeypatch):
+    live = module(small, "live")
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    script("slow")
+    before = scenes.fingerprint()
+    bpy.ops.gesticulator.generate()
+    job = bpy.context.window_manager.gesticulator_job
+    while live.tick() and job.stage != "Generating":
+        time.sleep(0.01)
+    assert not bpy.ops.gesticulator.generate.poll()
+    bpy.ops.gesticulator.cancel()
+    while live.tick():
+        time.sleep(0.01)
+    assert job.message == "Cancelled"
+    assert not job.error
+    assert scenes.fingerprint() == before
+    assert bpy.ops.gesticulator.generate.poll()
+
+
+def failing(match: str | None, code: str) -> None:
+    """Generate fails with one sentence in the report and in the box, and the scene is as before."""
+    before = scenes.fingerprint()
+    with pytest.raises(RuntimeError, match=match) as caught:
+        bpy.ops.gesticulator.generate()
+    assert "Traceback" not in str(caught.value)
+    assert scenes.fingerprint() == before
+    job = bpy.context.window_manager.gesticulator_job
+    assert not job.running
+    assert job.code == code
+    assert str(Path.home()) not in job.details
+
+
+def test_a_backend_that_fails(shot):
+    script("fail")
+    failing("The voice is silent", "too_quiet")
+
+
+def test_a_backend_that_keeps_crashing(shot):
+    script("crash")
+    failing("stopped twice", "backend_crashed")
+
+
+@pytest.mark.parametrize(("words", "code"), [("garbage", "bad_motion_data"), ("nonsense", "not_a_backend")])
+def test_a_backend_that_answers_nonsense(shot, words, code):
+    script(words)
+    failing(None, code)
+
+
+def test_a_missing_interpreter(shot, small):
+    module(small, "machine").preferences().python_path = "/nowhere/python"
+    failing("Python was not found", "backend_missing")
+
+
+def test_a_wrong_token(shot, small):
+    live, machine = module(small, "live"), module(small, "machine")
+    url = live.connection.open(machine.backend_choice()).url
+    settings = machine.preferences()
+    settings.backend_mode, settings.url, settings.token = "URL", url, "wrong"
+    failing("refused the token", "unauthorized")
+
+
+def test_a_remote_backend_needs_online_access(shot, small):
+    settings = module(small, "machine").preferences()
+    settings.backend_mode, settings.url, settings.token = "URL", "http://gpu.example:8765", "t"
+    bpy.context.preferences.system.use_online_access = False
+    failing("online access is off", "offline")
+
+
+def test_a_missing_sound_file(shot):
+    scene = bpy.context.scene
+    editor = scene.sequence_editor
+    strip = (editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)["voice"]
+    strip.sound.filepath = "//gone.wav"
+    failing("missing: gone.wav", "audio_missing")
+
+
+def test_a_strip_that_is_gone(shot):
+    bpy.context.scene.gesticulator.voice = "other"
+    failing("'other' is gone", "no_strip")
+
+
+def test_an_armature_without_a_body(shot):
+    data = bpy.data.armatures.new("Snake")
+    snake = bpy.data.objects.new("Snake", data)
+    bpy.context.scene.collection.objects.link(snake)
+    bpy.context.view_layer.objects.active = snake
+    bpy.ops.object.mode_set(mode="EDIT")
+    for index in range(5):
+        bone = data.edit_bones.new(f"seg{index}")
+        bone.head, bone.tail = (0, index, 0), (0, index + 1, 0)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.context.scene.gesticulator.character = snake
+    failing("Gestures cannot be put on Snake", "no_mappable_bones")
+
+
+def test_a_linked_armature(shot, tmp_path):
+    library = tmp_path / "library.blend"
+    bpy.data.libraries.write(str(library), {shot})
+    bpy.context.scene.gesticulator.character = None
+    bpy.data.objects.remove(shot)
+    with bpy.data.libraries.load(str(library), link=True) as (source, target):
+        target.objects = list(source.objects)
+    bpy.context.scene.gesticulator.character = target.objects[0]
+    failing("linked from library.blend", "linked_armature")
+
+
+@pytest.mark.parametrize("missing", ["character", "voice"])
+def test_a_grey_button_says_why(shot, missing):
+    scene = bpy.context.scene
+    if missing == "character":
+        scene.gesticulator.character = None
+        reason = "Choose the character"
+    else:
+        scene.sequence_editor_clear()
+        reason = "no sound strip"
+    assert not bpy.ops.gesticulator.generate.poll()
+    with pytest.raises(RuntimeError, match=reason):
+        bpy.ops.gesticulator.generate()
+
+
+def test_the_character_may_be_renamed_but_not_deleted_while_a_job_runs(shot, small, monkeypatch):
+    live = module(small, "live")
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    bpy.ops.gesticulator.generate()
+    shot.name = "Renamed"
+    while live.tick():
+        time.sleep(0.01)
+    assert shot.animation_data.nla_tracks
+    bpy.ops.gesticulator.generate()
+    bpy.data.objects.remove(shot)
+    while live.tick():
+        time.sleep(0.01)
+    assert "was removed while" in bpy.context.window_manager.gesticulator_job.error
+
+
+def test_a_strip_that_is_trimmed_while_a_job_runs(shot, small, monkeypatch):
+    live = module(small, "live")
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    bpy.ops.gesticulator.generate()
+    module(small, "sound_strips").find(bpy.context.scene, "voice").frame_final_end -= 20
+    before = scenes.fingerprint()
+    while live.tick():
+        time.sleep(0.01)
+    assert "was changed while" in bpy.context.window_manager.gesticulator_job.error
+    assert scenes.fingerprint() == before
