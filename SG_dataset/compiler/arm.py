@@ -24,7 +24,7 @@ TWIST_SHARE = 0.65  # of the forearm's twist that the ForeArm joint takes; the r
 TWIST_LIMITS = (-100.0, 95.0)  # degrees: supination, pronation
 FLEX_LIMITS = (-72.0, 80.0)  # wrist, back and towards the palm
 DEVIATION_LIMITS = (-38.0, 28.0)  # wrist, to the little finger's and to the thumb's side
-REACH_SLACK = 0.6  # cm short of a straight arm
+REACH_SLACK = 0.1  # cm short of a straight arm
 
 
 @cache
@@ -73,8 +73,8 @@ def _circle(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> t
 
 
 def _within_reach(length: Floats, longest: float, shortest: float) -> Floats:
-    """Soft limit: the last 4 cm are approached ever more slowly, so that a reaching arm never snaps straight."""
-    soft = 4.0
+    """Soft limit: the last centimetre is approached ever more slowly, so that a reaching arm never snaps straight."""
+    soft = 1.0
     start = longest - soft
     over = np.maximum(length - start, 0.0)
     return np.asarray(np.maximum(np.where(over > 0, start + soft * (1 - np.exp(-over / soft)), length), shortest))
@@ -88,7 +88,7 @@ def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: 
     x = rot.normalize(elbow - shoulder)
     fore = rot.normalize(wrist - elbow)
     z = rot.normalize(-(pole - np.sum(pole * x, -1, keepdims=True) * x))
-    upper_world = rot.from_matrix(np.stack([x, np.cross(z, x), z], -1))
+    upper_world = rot.from_matrix(np.stack([x, rot.cross(z, x), z], -1))
     bend = np.arccos(np.clip(np.sum(x * fore, -1), -1, 1))
     elbow_local = rot.from_axis_angle([0.0, 1.0, 0.0], -bend)
     fore_world = rot.mul(upper_world, elbow_local)

@@ -69,7 +69,7 @@ def hand_turn(hand: HandKey) -> Floats:
     x = rot.normalize(np.array(hand.fingers))
     palm = np.array(hand.palm)
     y = -rot.normalize(palm - (palm @ x) * x)
-    turn = rot.from_matrix(np.stack([x, y, np.cross(x, y)], -1))
+    turn = rot.from_matrix(np.stack([x, y, rot.cross(x, y)], -1))
     if hand.roll:
         turn = rot.mul(turn, rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(hand.roll)))
     return turn

@@ -52,7 +52,7 @@ def plant_feet(root: Floats, hips: Floats, toes: dict[str, Floats] | None = None
         ahead = rot.normalize(ahead - np.sum(ahead * down, -1, keepdims=True) * down)
         up_leg_down = np.cos(bend)[:, None] * down + np.sin(bend)[:, None] * ahead
         up_leg_ahead = np.cos(bend)[:, None] * ahead - np.sin(bend)[:, None] * down
-        world = rot.from_matrix(np.stack([np.cross(-up_leg_down, up_leg_ahead), -up_leg_down, up_leg_ahead], -1))
+        world = rot.from_matrix(np.stack([rot.cross(-up_leg_down, up_leg_ahead), -up_leg_down, up_leg_ahead], -1))
         shin_local = rot.from_axis_angle([1.0, 0.0, 0.0], knee)
         result[side + "UpLeg"] = rot.mul(rot.inverse(hips), world)
         result[side + "Leg"] = shin_local

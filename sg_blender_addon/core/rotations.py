@@ -57,12 +57,24 @@ def inverse(q: npt.ArrayLike) -> Array:
     return np.asarray(q) * np.array([1.0, -1.0, -1.0, -1.0])
 
 
+def cross(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """Cross product of (..., 3) vectors, broadcast; written out, because numpy's own is several times slower here."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    out = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
+    np.subtract(ay * bz, az * by, out=out[..., 0])
+    np.subtract(az * bx, ax * bz, out=out[..., 1])
+    np.subtract(ax * by, ay * bx, out=out[..., 2])
+    return out
+
+
 def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
     """Rotate vectors v by unit quaternions q."""
     q, v = np.asarray(q), np.asarray(v)
     u, w = q[..., 1:], q[..., :1]
-    t = 2.0 * np.cross(u, v)
-    return v + w * t + np.cross(u, t)
+    t = 2.0 * cross(u, v)
+    rotated: Array = v + w * t + cross(u, t)
+    return rotated
 
 
 def from_axis_angle(axis: npt.ArrayLike, angle: npt.ArrayLike) -> Array:
@@ -208,9 +220,9 @@ def between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     """Shortest rotation that takes direction a to direction b (..., 3); any half turn where they oppose."""
     a, b = normalize(a), normalize(b)
     dot = np.sum(a * b, axis=-1, keepdims=True)
-    q = np.concatenate([1 + dot, np.cross(a, b) + np.zeros_like(a + b)], axis=-1)
+    q = np.concatenate([1 + dot, cross(a, b) + np.zeros_like(a + b)], axis=-1)
     least = np.eye(3)[np.argmin(np.abs(a), axis=-1)]
-    half_turn = np.concatenate([np.zeros_like(dot), normalize(np.cross(a, least)) + np.zeros_like(b)], axis=-1)
+    half_turn = np.concatenate([np.zeros_like(dot), normalize(cross(a, least)) + np.zeros_like(b)], axis=-1)
     return normalize(np.where(dot < -1 + 1e-9, half_turn, q))
 
 
