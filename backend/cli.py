@@ -157,7 +157,8 @@ def read_script_file(path: str | Path) -> tuple[str, str]:
 
     path = Path(path)
     if path.suffix.lower() not in SCRIPTS:
-        raise UserError(f"{path.name} is not a script.", f"Give a file that ends in {', '.join(SCRIPTS)}.", "bad_script")
+        hint = f"Give a file that ends in {', '.join(SCRIPTS)}."
+        raise UserError(f"{path.name} is not a script.", hint, "bad_script")
     try:
         if path.stat().st_size > MAX_SCRIPT_CHARACTERS:
             raise UserError(f"The script {path} is too large.", "Give the words of one recording.", "script_too_large")
@@ -247,8 +248,10 @@ def write_extras(
     """The rhythm alone, the timeline and the report, where asked for."""
     from sg_blender_addon.core.bvh import write_bvh
 
+    from .outputs.files import replacing
+
     if arguments.rhythm:
-        with outputs.replacing(arguments.rhythm) as temporary:
+        with replacing(arguments.rhythm) as temporary:
             write_bvh(performance.rhythm, temporary)
     if arguments.timeline:
         from .outputs.timeline import write_timeline

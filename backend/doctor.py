@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,13 +57,11 @@ def _check(name: str, required: bool, look: Callable[[], str]) -> Finding:
         return Finding(name, True, required, look())
     except UserError as error:
         return Finding(name, False, required, error.message, error.hint)
-    except Exception as error:  # a broken installation can fail in any way: that is what is being looked for
+    except Exception as error:  # noqa: BLE001 - a broken installation can fail in any way: that is what is looked for
         return Finding(name, False, required, f"{type(error).__name__}: {error}", "Install the backend again.")
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
-        raise UserError(f"Python {platform.python_version()} is too old.", "Use Python 3.11 or newer.", "python")
     return f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
 
 
@@ -108,9 +105,9 @@ def _alignment() -> str:
 
 
 def _embedding() -> str:
-    from .stages.embed import Embedder
+    from .stages.embed import embedder
 
-    Embedder.load()
+    embedder()
     return "sentence embeddings"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from SG_dataset.library import Gesture, Library, Variant
 
 MOST_FOUND = 50
+LEAST_FIT = 0.03  # of a word's share or a meaning's probability: below it is noise
 CELL = 256
 PICTURES = 3
 
@@ -70,12 +71,13 @@ def _ranked(library: Library, query: str) -> list[str]:
 
     scores = {g.id: literal(g) for g in library.gestures.values()}
     try:
-        meaning = scorer.similar(library, query)
+        trained = scorer.scorer_for(library)
+        meant = trained.score([words])[0][1].max(axis=0)
+        meaning = dict(zip(trained.ids, meant.tolist(), strict=True))
     except UserError:  # the sentence model is an optional package: words alone find much
         meaning = {}
     total = {i: s + meaning.get(i, 0.0) for i, s in scores.items()}
-    least = 0.2 if meaning else 1e-9
-    return sorted((i for i in total if total[i] > least), key=lambda i: (-total[i], i))
+    return sorted((i for i in total if total[i] > LEAST_FIT), key=lambda i: (-total[i], i))
 
 
 def variant_wire(library: Library, gesture_id: str, number: int) -> bytes:
@@ -87,7 +89,7 @@ def variant_wire(library: Library, gesture_id: str, number: int) -> bytes:
         "gesture_id": gesture_id,
         "label": gesture.label,
         "variant": number,
-        **_variant_info(variant),  # type: ignore[arg-type]
+        **_variant_info(variant),
         "fps": motion.fps,
         "skeleton": motion.skeleton.to_json(),
     }

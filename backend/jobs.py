@@ -25,6 +25,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Work = Callable[[Progress], bytes]
 MAX_QUEUED = 64
 KEPT_RESULTS = 8
+OUT_OF_MEMORY = UserError("The computer ran out of memory.", "Use a shorter recording.", "memory")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Job:
         except UserError as error:
             self._end("failed", error=error)
         except MemoryError:
-            self._end("failed", error=UserError("The computer ran out of memory.", "Use a shorter recording.", "memory"))
+            self._end("failed", error=OUT_OF_MEMORY)
         except Exception as error:  # a bug of ours: the job fails, the server lives
             logger.exception("job %s failed", self.snapshot.id)
             self._end("failed", error=internal(error))

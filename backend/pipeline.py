@@ -116,19 +116,16 @@ def find_words(
     Raises UserError where the recogniser is missing: `words_or_none` turns that into a warning.
     """
 
-    def recognise() -> transcribe.Transcript:
-        return transcribe.transcribe(
-            audio, settings.engine, settings.whisper_model, settings.language, progress.span(0.5, 1.0)
-        )
+    def recognise(part: Progress) -> transcribe.Transcript:
+        return transcribe.transcribe(audio, settings.engine, settings.whisper_model, settings.language, part)
 
     if settings.script.strip():
-        given = read_script(settings)
-        words, warnings = align.align(audio, given, lambda: recognise().words, settings.language, progress)
-    else:
-        words, _, warnings = transcribe.transcribe(
-            audio, settings.engine, settings.whisper_model, settings.language, progress
-        )
-    return tuple(words), tuple(warnings)
+        given, later = read_script(settings), progress.span(0.5, 1.0)
+        words, warnings = align.align(audio, given, lambda: recognise(later), settings.language, progress)
+        return tuple(words), tuple(warnings)
+    heard = recognise(progress.span(0.0, 0.8))
+    words = align.refine(audio, heard, heard.language, progress.span(0.8, 1.0))
+    return tuple(words), tuple(heard.warnings)
 
 
 def words_or_none(
@@ -199,7 +196,8 @@ def generate_performance(
     heard = (audio.sha256, settings.audio_start, settings.audio_end, settings.speed)
     with watch.stage("words"):
         wanted = settings.retriever != "off" or bool(settings.script.strip())
-        key = (*heard, settings.script, settings.script_kind, settings.engine, settings.whisper_model, settings.language)
+        script_of = (settings.script, settings.script_kind, settings.language)
+        key = (*heard, *script_of, settings.engine, settings.whisper_model)
         part = progress.span(0.03, 0.30, "Finding the words")
         words, warnings = words_or_none(audio, key, settings, resources, part) if wanted else ((), ())
     with watch.stage("features"):
@@ -215,9 +213,14 @@ def generate_performance(
         tokens = generate.codes(weights, columns, sampling, progress.span(0.45, 0.90, "Generating motion"))
     with watch.stage("decode"):
         rhythm = generate.rhythm(
-            weights, tokens, audio.seconds, features.activity(audio),
-            intensity=settings.intensity, exact=settings.exact, progress=progress.span(0.90, 0.95, "Building the motion"),
-        )  # fmt: skip
+            weights,
+            tokens,
+            audio.seconds,
+            features.activity(audio),
+            intensity=settings.intensity,
+            exact=settings.exact,
+            progress=progress.span(0.90, 0.95, "Building the motion"),
+        )
     with watch.stage("blend"):
         progress.stage("Blending gestures", 0.95)
         library = resources.library(settings.library) if segments else None

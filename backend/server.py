@@ -49,7 +49,7 @@ MAX_JSON = 8 * 2**20
 MAX_SEGMENTS = 10_000
 KEPT_AUDIO = 16
 WIRE = "application/x-npz"
-TOKEN_VARIABLE = "SG_TOKEN"
+TOKEN_VARIABLE = "SG_TOKEN"  # noqa: S105 - the name of an environment variable
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
@@ -104,7 +104,8 @@ class AudioStore:
 
     def keep(self, temporary: Path, digest: str) -> None:
         os.replace(temporary, self.folder / digest)
-        stored = sorted((p for p in self.folder.iterdir() if _SHA256.fullmatch(p.name)), key=lambda p: p.stat().st_mtime)
+        stored = [p for p in self.folder.iterdir() if _SHA256.fullmatch(p.name)]
+        stored.sort(key=lambda p: p.stat().st_mtime)
         for old in stored[:-KEPT_AUDIO]:
             old.unlink(missing_ok=True)
 
@@ -263,7 +264,8 @@ async def get_preview(request: Request) -> Response:
     here = service(request)
     library = here.resources.library(request.query_params.get("library", "starter"))
     variant = _number(request.query_params.get("variant", "1"))
-    return Response(await run_in_threadpool(preview, library, request.path_params["id"], variant), media_type="image/png")
+    picture = await run_in_threadpool(preview, library, request.path_params["id"], variant)
+    return Response(picture, media_type="image/png")
 
 
 def _number(text: str) -> int:
@@ -291,7 +293,7 @@ def blend_wire(body: bytes, resources: Resources, limit: int) -> bytes:
             raise ValueError("segments")
         segments = [Segment.from_json(s) for s in given]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError("The segments to blend are not a list of segments.", "See docs/protocol.md.", "bad_request") from error
+        raise UserError("There is no list of segments to blend.", "See docs/protocol.md.", "bad_request") from error
     library = resources.library(str(meta.get("library", "starter")))
     merged = blend(rhythm, segments, library)
     return pack({"fps": merged.fps, "skeleton": merged.skeleton.to_json()}, motion_arrays("merged", merged))
@@ -380,7 +382,8 @@ class _ReadyServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.should_exit:
-            print(json.dumps(self._ready), flush=True)
+            sys.stdout.write(json.dumps(self._ready) + "\n")
+            sys.stdout.flush()
 
 
 def serve(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def codes(
     """Features (T, 437), raw, to codes (2, 4, T): body and hands, four levels each."""
     from backend.models.schedule import generate_codes
 
-    chosen = {
+    chosen: dict[str, Any] = {
         name: value
         for name, value in (
             ("temperature", sampling.temperature),

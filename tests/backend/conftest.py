@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def speechlike(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
@@ -45,6 +55,9 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fine = [Fine(FineConfig(n, width=16, heads=2, layers=1, feed_forward=32, codes=32)) for n in (1, 2, 3)]
     for model in (tokenizer, level0, *fine):
         model.eval()
+        for name, tensor in model.state_dict().items():
+            if name.endswith(".k"):  # codebooks are empty until training fills them
+                tensor.copy_(torch.randn(tensor.shape))
     body = Scaler.body(np.zeros(WIDTH), np.full(WIDTH, 0.05))
     audio = Scaler.audio(np.zeros(AUDIO_FEATURES), np.ones(AUDIO_FEATURES))
     info = WeightsInfo("tiny random weights for tests", (0, 0), "CC0-1.0")
@@ -59,3 +72,47 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
     soundfile.write(path, speechlike(4.0), 16000)
     return path
+
+
+class Serving:
+    """A real server process and a client that knows its token."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, Any], token: str) -> None:
+        self.process, self.ready, self.token = process, ready, token
+        self.url = f"http://127.0.0.1:{ready['port']}"
+        self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def upload(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        answer = self.client.put(f"/v1/audio/{digest}", content=data)
+        assert answer.status_code == 200, answer.text
+        return digest
+
+    def wait(self, job_id: str, seconds: float = 120.0) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            status = self.client.get(f"/v1/jobs/{job_id}").json()
+            if status["state"] in ("done", "failed", "cancelled"):
+                return dict(status)
+            time.sleep(0.05)
+        raise AssertionError(f"job {job_id} did not end: {status}")
+
+
+def start_server(*options: str, token: str = "a-token-for-tests-only") -> Serving:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backend", "serve", "--token-stdin", "--device", "cpu", *options],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(token + "\n")
+    process.stdin.flush()
+    return Serving(process, json.loads(process.stdout.readline()), token)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Serving]:
+    serving = start_server("--max-upload-mb", "8")
+    yield serving
+    assert serving.process.stdin is not None
+    serving.process.stdin.close()
+    assert serving.process.wait(20) == 0

@@ -82,7 +82,7 @@ def test_old_results_are_forgotten_and_the_queue_is_bounded(jobs: Jobs) -> None:
     go = threading.Event()
     with pytest.raises(UserError) as full:
         for _ in range(MAX_QUEUED + 2):
-            jobs.submit(lambda progress: b"" if go.wait(5) else b"")
+            jobs.submit(lambda progress: str(go.wait(5)).encode())
     go.set()
     assert full.value.code == "busy"
 
