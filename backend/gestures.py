@@ -3,112 +3,95 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.wire import pack
+from SG_dataset.figure import FigureRenderer
+from SG_dataset.library import Library, Variant
 
-from .stages.place import find_variant
-
-if TYPE_CHECKING:
-    from SG_dataset.library import Gesture, Library, Variant
+from .stages import scorer
 
 MOST_FOUND = 50
-LEAST_FIT = 0.03  # of a word's share or a meaning's probability: below it is noise
+LEAST_MEANING = 0.02  # probability below which the sentence model only guesses
 CELL = 256
 PICTURES = 3
-
-
-def listing(gesture: Gesture) -> dict[str, Any]:
-    """A gesture as the list shows it."""
-    return {
-        "id": gesture.id,
-        "label": gesture.label,
-        "description": gesture.description,
-        "meanings": list(gesture.meanings),
-        "tags": list(gesture.tags),
-        "variants": [_variant_info(v) for v in gesture.variants],
-    }
-
-
-def _variant_info(variant: Variant) -> dict[str, Any]:
-    phases = variant.phases
-    return {
-        "number": variant.number,
-        "hand": variant.hand,
-        "seconds": round(variant.seconds, 4),
-        "phases": {
-            name: round(getattr(phases, name), 4) for name in ("stroke_start", "stroke", "stroke_end", "retraction")
-        },
-    }
 
 
 def search(library: Library, query: str) -> list[dict[str, Any]]:
     """All gestures in the order of their labels; with a query those that fit it, best first."""
     query = query.strip()
     if not query:
-        return [listing(g) for g in sorted(library.gestures.values(), key=lambda g: g.label)]
-    return [listing(library.gestures[gesture_id]) for gesture_id in _ranked(library, query)[:MOST_FOUND]]
+        return [g.to_json() for g in sorted(library.gestures.values(), key=lambda g: g.label)]
+    return [library.gestures[i].to_json() for i in _ranked(library, query)[:MOST_FOUND]]
 
 
 def _ranked(library: Library, query: str) -> list[str]:
-    """Ids by how well labels and texts fit: exact id or label first, then by words found, then by meaning."""
-    from .stages import scorer
-
-    wanted = query.lower()
-    words = wanted.split()
-
-    def literal(gesture: Gesture) -> float:
-        label = gesture.label.lower()
-        texts = " ".join((label, gesture.description, *gesture.meanings, *gesture.tags)).lower()
-        if wanted in (gesture.id, label):
-            return 3.0
-        if wanted in label:
-            return 2.0
-        return sum(word in texts for word in words) / len(words)
-
-    scores = {g.id: literal(g) for g in library.gestures.values()}
+    """Ids by how well they fit: the id or label itself first, then words of the texts and the query's meaning."""
+    scores = dict.fromkeys(library.gestures, 0.0)
+    found = library.search(query, len(library.gestures))
+    for gesture, score in found:
+        scores[gesture.id] += score / found[0][1]
     try:
         trained = scorer.scorer_for(library)
-        meant = trained.score([words])[0][1].max(axis=0)
-        meaning = dict(zip(trained.ids, meant.tolist(), strict=True))
+        meant = trained.score([query.split()])[0][1].max(axis=0)
+        for gesture_id, probability in zip(trained.ids, meant.tolist(), strict=True):
+            scores[gesture_id] += probability if probability > LEAST_MEANING else 0.0
     except UserError:  # the sentence model is an optional package: words alone find much
-        meaning = {}
-    total = {i: s + meaning.get(i, 0.0) for i, s in scores.items()}
-    return sorted((i for i in total if total[i] > LEAST_FIT), key=lambda i: (-total[i], i))
+        pass
+    for gesture in library.gestures.values():
+        if query.lower() in (gesture.id, gesture.label.lower()):
+            scores[gesture.id] += 10.0
+        elif query.lower() in gesture.label.lower():
+            scores[gesture.id] += 1.0
+    return sorted((i for i, score in scores.items() if score > 0.0), key=lambda i: (-scores[i], i))
+
+
+def find(library: Library, gesture_id: str, number: int) -> Variant:
+    """UserError if the library has no such gesture or variant."""
+    for variant in library.gesture(gesture_id).variants:
+        if variant.number == number:
+            return variant
+    raise UserError(
+        f"{library.gesture(gesture_id).label} has no variant {number}.", "Variants count from 1.", "unknown_gesture"
+    )
 
 
 def variant_wire(library: Library, gesture_id: str, number: int) -> bytes:
     """One variant's motion: meta with label and phases; `root` (F, 3) and `rotations` (F, J, 4) float32."""
-    variant = find_variant(library, gesture_id, number)
-    gesture = library.gestures[gesture_id]
+    variant = find(library, gesture_id, number)
     motion = variant.motion()
     meta = {
         "gesture_id": gesture_id,
-        "label": gesture.label,
+        "label": library.gesture(gesture_id).label,
         "variant": number,
-        **_variant_info(variant),
+        "hand": variant.hand,
+        "seconds": variant.seconds,
+        "phases": vars(variant.phases),
         "fps": motion.fps,
         "skeleton": motion.skeleton.to_json(),
     }
-    arrays = {
-        "root": motion.root_positions.astype(np.float32),
-        "rotations": motion.rotations.astype(np.float32),
-    }
+    arrays = {"root": motion.root_positions.astype(np.float32), "rotations": motion.rotations.astype(np.float32)}
     return pack(meta, arrays)
 
 
-def preview(library: Library, gesture_id: str, number: int = 1) -> bytes:
-    """A PNG: three moments from the preparation to the stroke, seen from three quarters."""
-    from PIL import Image
+def preview(library: Library, gesture_id: str, number: int | None = None) -> bytes:
+    """A PNG: the library's own picture of the gesture, or one drawn of a variant."""
+    if number is None:
+        try:
+            return library.preview(gesture_id)
+        except UserError as error:
+            if error.code != "no_preview":
+                raise
+    return _drawn(find(library, gesture_id, number if number is not None else 1))
 
-    from SG_dataset.figure import FigureRenderer
 
-    variant = find_variant(library, gesture_id, number)
-    motion = variant.motion()
-    phases = variant.phases
+def _drawn(variant: Variant) -> bytes:
+    """Three moments from the end of the preparation to the end of the stroke, seen from three quarters."""
+    motion, phases = variant.motion(), variant.phases
     times = np.linspace(phases.stroke_start * 0.6, max(phases.stroke, phases.stroke_end), PICTURES)
     frames = np.minimum(np.round(times * motion.fps).astype(int), len(motion) - 1)
     renderer = FigureRenderer(motion, (CELL, CELL), "three_quarter", full_body=False, supersample=2)

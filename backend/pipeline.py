@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
@@ -72,9 +73,10 @@ class Watch:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
-    def total(self, audio_seconds: float) -> dict[str, float]:
+    def total(self, stages: dict[str, float], audio_seconds: float) -> dict[str, float]:
+        """The timing of REPORT.json: `stages`, and everything since this watch began."""
         total = time.perf_counter() - self._began
-        return {**self.seconds, "total_s": total, "real_time_factor": total / max(audio_seconds, 1e-3)}
+        return {**stages, "total_s": total, "real_time_factor": total / max(audio_seconds, 1e-3)}
 
 
 def as_heard(audio: Audio, settings: GenerateSettings) -> Audio:
@@ -180,6 +182,80 @@ def load(source: str | Path | bytes, progress: Progress | None = None) -> Audio:
     return load_audio(source, progress)
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that can be known before the models run: made in this process or, by `batch`, in others."""
+
+    audio: Audio
+    words: tuple[Word, ...]
+    columns: npt.NDArray[np.float32]  # (T, 437) raw features
+    warnings: tuple[str, ...]
+    timing: dict[str, float]
+
+
+def prepare(
+    source: str | Path | bytes | Audio, settings: GenerateSettings, resources: Resources, progress: Progress
+) -> Prepared:
+    """Recording, words and features. Raises UserError for unusable audio."""
+    watch = Watch()
+    with watch.stage("audio"):
+        whole = source if isinstance(source, Audio) else load(source, progress.span(0.0, 0.1, "Reading the recording"))
+        audio = as_heard(whole, settings)
+    heard = (audio.sha256, settings.audio_start, settings.audio_end, settings.speed)
+    with watch.stage("words"):
+        wanted = settings.retriever != "off" or bool(settings.script.strip())
+        script_of = (settings.script, settings.script_kind, settings.language)
+        key = (*heard, *script_of, settings.engine, settings.whisper_model)
+        part = progress.span(0.1, 0.75, "Finding the words")
+        words, warnings = words_or_none(audio, key, settings, resources, part) if wanted else ((), ())
+    with watch.stage("features"):
+        part = progress.span(0.75, 1.0, "Listening to the rhythm")
+        columns = resources.features.get(heard, lambda: features.extract(audio, part))
+    return Prepared(audio, words, columns, (*audio.warnings, *warnings), watch.seconds)
+
+
+def sampling_of(settings: GenerateSettings) -> generate.Sampling:
+    return generate.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
+
+
+def finish(
+    prepared: Prepared,
+    tokens: npt.NDArray[np.int64],
+    settings: GenerateSettings,
+    resources: Resources,
+    progress: Progress,
+) -> tuple[Performance, Watch]:
+    """Codes (2, 4, T) to the performance; the watch holds this part's stages."""
+    watch = Watch()
+    audio, weights = prepared.audio, resources.weights(settings.weights)
+    with watch.stage("retrieve"):
+        part = progress.span(0.0, 0.4, "Choosing gestures")
+        segments, notes = find_segments(prepared.words, audio, settings, resources, part)
+    with watch.stage("decode"):
+        rhythm = generate.rhythm(
+            weights,
+            tokens,
+            audio.seconds,
+            features.activity(audio),
+            intensity=settings.intensity,
+            exact=settings.exact,
+            progress=progress.span(0.4, 0.8, "Building the motion"),
+        )
+    with watch.stage("blend"):
+        progress.stage("Blending gestures", 0.8)
+        library = resources.library(settings.library) if segments else None
+        merged = blend.blend(rhythm, segments, library) if library is not None else rhythm
+        rhythm, merged = rhythm.resample(settings.fps), merged.resample(settings.fps)
+    info = {
+        "seconds": round(audio.seconds, 4),
+        "sha256": audio.sha256,
+        "rate": audio.source_rate,
+        "channels": audio.channels,
+    }
+    warnings = tuple(dict.fromkeys((*prepared.warnings, *notes)))
+    return Performance(rhythm, merged, prepared.words, tuple(segments), info, {}, warnings), watch
+
+
 def generate_performance(
     source: str | Path | bytes | Audio,
     settings: GenerateSettings,
@@ -189,51 +265,13 @@ def generate_performance(
     """Speech to a performance. Raises UserError for unusable audio, weights, library or settings, and Cancelled."""
     progress = progress or Progress()
     watch = Watch()
-    with watch.stage("audio"):
-        whole = source if isinstance(source, Audio) else load(source, progress.span(0.0, 0.03, "Reading the recording"))
-        audio = as_heard(whole, settings)
-    weights = resources.weights(settings.weights)
-    heard = (audio.sha256, settings.audio_start, settings.audio_end, settings.speed)
-    with watch.stage("words"):
-        wanted = settings.retriever != "off" or bool(settings.script.strip())
-        script_of = (settings.script, settings.script_kind, settings.language)
-        key = (*heard, *script_of, settings.engine, settings.whisper_model)
-        part = progress.span(0.03, 0.30, "Finding the words")
-        words, warnings = words_or_none(audio, key, settings, resources, part) if wanted else ((), ())
-    with watch.stage("features"):
-        part = progress.span(0.30, 0.38, "Listening to the rhythm")
-        columns = resources.features.get(heard, lambda: features.extract(audio, part))
-    with watch.stage("retrieve"):
-        part = progress.span(0.38, 0.45, "Choosing gestures")
-        segments, notes = find_segments(words, audio, settings, resources, part)
+    with watch.stage("load"):
+        weights = resources.weights(settings.weights)
+    prepared = prepare(source, settings, resources, progress.span(0.0, 0.4))
     with watch.stage("generate"):
-        sampling = generate.Sampling(
-            settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact
-        )
-        tokens = generate.codes(weights, columns, sampling, progress.span(0.45, 0.90, "Generating motion"))
-    with watch.stage("decode"):
-        rhythm = generate.rhythm(
-            weights,
-            tokens,
-            audio.seconds,
-            features.activity(audio),
-            intensity=settings.intensity,
-            exact=settings.exact,
-            progress=progress.span(0.90, 0.95, "Building the motion"),
-        )
-    with watch.stage("blend"):
-        progress.stage("Blending gestures", 0.95)
-        library = resources.library(settings.library) if segments else None
-        merged = blend.blend(rhythm, segments, library) if library is not None else rhythm
-        rhythm, merged = rhythm.resample(settings.fps), merged.resample(settings.fps)
+        part = progress.span(0.4, 0.85, "Generating motion")
+        tokens = generate.codes(weights, prepared.columns, sampling_of(settings), part)
+    performance, last = finish(prepared, tokens, settings, resources, progress.span(0.85, 1.0))
     progress.stage("Done", 1.0)
-    info = {
-        "seconds": round(audio.seconds, 4),
-        "sha256": audio.sha256,
-        "rate": audio.source_rate,
-        "channels": audio.channels,
-    }
-    notes = [*audio.warnings, *warnings, *notes]
-    return Performance(
-        rhythm, merged, tuple(words), tuple(segments), info, watch.total(audio.seconds), tuple(dict.fromkeys(notes))
-    )
+    stages = {**prepared.timing, **watch.seconds, **last.seconds}
+    return replace(performance, timing=watch.total(stages, prepared.audio.seconds))

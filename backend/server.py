@@ -55,7 +55,7 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 STATUS = {
     "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
+    "not_found": 404, "library_missing": 404, "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
 }  # fmt: skip
 
 
@@ -263,7 +263,8 @@ async def get_preview(request: Request) -> Response:
 
     here = service(request)
     library = here.resources.library(request.query_params.get("library", "starter"))
-    variant = _number(request.query_params.get("variant", "1"))
+    wanted = request.query_params.get("variant")
+    variant = None if wanted is None else _number(wanted)
     picture = await run_in_threadpool(preview, library, request.path_params["id"], variant)
     return Response(picture, media_type="image/png")
 

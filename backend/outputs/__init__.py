@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from backend.progress import Progress
     from backend.stages.audio import Audio
 
+__all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_report"]
+
 SUFFIXES = (".bvh", ".npz", ".mp4", ".gif", ".png")
 
 
@@ -51,7 +53,8 @@ def write(path: str | Path, performance: Performance, audio: Audio, progress: Pr
     elif kind == ".mp4":
         from .video import write_mp4
 
-        write_mp4(path, performance.merged, performance.words, performance.segments, audio.samples, audio.rate, progress)
+        show = performance
+        write_mp4(path, show.merged, show.words, show.segments, audio.samples, audio.rate, progress)
     elif kind == ".gif":
         from .video import write_gif
 

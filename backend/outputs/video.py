@@ -120,7 +120,9 @@ def _sound(samples: npt.NDArray[np.floating[Any]], rate: int, seconds: float) ->
     return np.clip(soxr.resample(voice, rate, SOUND_RATE) if rate != SOUND_RATE else voice, -1.0, 1.0)
 
 
-def _encode_sound(film: Any, stream: Any, voice: npt.NDArray[np.float32], first: int, until: int, last: bool = False) -> int:
+def _encode_sound(
+    film: Any, stream: Any, voice: npt.NDArray[np.float32], first: int, until: int, last: bool = False
+) -> int:
     """Encode samples first..until in the codec's blocks; returns where it stopped."""
     import av
 

@@ -2,9 +2,10 @@
 
 In the motion domain: the gesturing arm plays the library's clip exactly from stroke to the end of the hold; in
 preparation and retraction it moves between rhythm and clip with minimum-jerk weights on hemisphere-continuous
-quaternions. Legs, hips and root always come from the rhythm, torso and head are mixed, and a one-handed gesture leaves
-the other arm to the rhythm. Segments whose `blend` is "codes" take their clip from a decoded code sequence instead
-(see `blend_codes`), with the same rules for the rest of the body.
+quaternions. Legs, hips and root come from the rhythm unless the gesture is one of the legs, torso and head are mixed
+unless the gesture is one of theirs, and a one-handed gesture leaves the other arm to the rhythm. Segments whose `blend`
+is "codes" take their clip from a decoded code sequence instead (see `blend_codes`), with the same rules for the rest of
+the body.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
@@ -23,8 +25,11 @@ from sg_blender_addon.core.timeline import Segment
 from .phases import Placement, minimum_jerk
 from .place import LibraryLike, VariantLike, find_variant
 
-TORSO_SHARE = 0.5  # of the gesture's torso; the rest keeps breathing with the speech
-HEAD_SHARE = 0.6
+# Share of the gesture in joints that also follow the speech, and the angle (degrees from the clip's first pose) from
+# which on the joint belongs to the gesture altogether: a bow bows, a nod nods.
+TORSO_SHARE, TORSO_ANGLE = 0.5, 20.0
+HEAD_SHARE, HEAD_ANGLE = 0.6, 12.0
+LEG_ANGLE = 12.0  # a clip whose thighs turn less than this stands: its legs are left to the rhythm
 FACE_DISTANCE = 22.0  # cm from the head joint: a hand this near touches the face, so head and neck must be exact
 CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the reach of the codes' own mixing
 _TORSO = ("Spine", "Spine1", "Spine2")
@@ -33,21 +38,42 @@ _HEAD = ("Neck", "Neck1", "Head")
 
 @dataclass(frozen=True)
 class Shares:
-    """How much of the gesture each joint takes (J,), 0..1, at full weight."""
+    """How much of the gesture each joint takes (J,), 0..1, at full weight, and whether its legs and root take part."""
 
     joints: Array
+    legs: bool
 
     @classmethod
-    def of(cls, skeleton: Skeleton, hand: str, near_face: bool) -> Shares:
-        joints = np.zeros(len(skeleton))
-        for i, name in enumerate(skeleton.names):
+    def of(cls, clip: Motion, hand: str, stroke: float) -> Shares:
+        """Of a clip whose stroke is at `stroke` seconds."""
+        names = clip.skeleton.names
+        turned = np.degrees(rot.angle(rot.mul(rot.inverse(clip.rotations[:1]), clip.rotations))).max(axis=0)
+        legs = bool(max(turned[clip.skeleton.index(f"{side}UpLeg")] for side in ("Right", "Left")) > LEG_ANGLE)
+        torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _TORSO))
+        head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _HEAD))
+        if touches_face(clip, hand, stroke):
+            head = 1.0
+        joints = np.zeros(len(names))
+        for i, name in enumerate(names):
             if name in _TORSO:
-                joints[i] = TORSO_SHARE
+                joints[i] = torso
             elif name in _HEAD:
-                joints[i] = 1.0 if near_face else HEAD_SHARE
-            elif _arm_side(name) in _sides(hand):
-                joints[i] = 1.0
-        return cls(joints)
+                joints[i] = head
+            elif _arm_side(name):
+                joints[i] = 1.0 if _arm_side(name) in _sides(hand) else 0.0
+            else:
+                joints[i] = 1.0 if legs else 0.0
+        return cls(joints, legs)
+
+
+def _growing(share: float, enough: float, angle: float) -> float:
+    """`share` for small movements, 1 from `enough` degrees on."""
+    return share + (1.0 - share) * float(np.clip(angle / enough, 0.0, 1.0)) ** 2
+
+
+def _upper(skeleton: Skeleton) -> npt.NDArray[np.bool_]:
+    """(J,) True for torso, head and arms."""
+    return np.array([n in _TORSO or n in _HEAD or bool(_arm_side(n)) for n in skeleton.names])
 
 
 def _arm_side(name: str) -> str:
@@ -110,19 +136,23 @@ def _window(rhythm: Motion, start: float, end: float) -> tuple[int, int]:
     return max(0, int(np.floor(start * rhythm.fps))), min(len(rhythm), int(np.ceil(end * rhythm.fps)) + 1)
 
 
-def _layer(rotations: Array, rhythm: Motion, placed: Placement, variant: VariantLike) -> None:
-    """Lay one clip over `rotations` (F, J, 4), in place."""
+def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, variant: VariantLike) -> None:
+    """Lay one clip over `rotations` (F, J, 4) and `roots` (F, 3), in place."""
     first, last = _window(rhythm, placed.start, placed.end)
     if last <= first:
         return
     clip = variant.motion()
     times = np.arange(first, last) / rhythm.fps
     shown = clip.at(placed.source_times(placed.lead(times)))
-    shares = Shares.of(rhythm.skeleton, variant.hand, touches_face(clip, variant.hand, variant.phases.stroke))
-    _mix_window(rotations[first:last], shown.rotations, placed.weight(times)[:, None] * shares.joints, placed, times)
+    shares = Shares.of(clip, variant.hand, variant.phases.stroke)
+    weight = placed.weight(times)
+    _mix_window(rotations[first:last], shown.rotations, weight[:, None] * shares.joints, placed, times)
+    if shares.legs:
+        # The way the hips leave the clip's first pose: the rhythm's own place in the room stays.
+        roots[first:last] += weight[:, None] * (shown.root_positions - clip.root_positions[0])
 
 
-def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Placement, hand: str) -> None:
+def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Placement, variant: VariantLike) -> None:
     """Lay the upper body of `decoded` (the same frames, from codes) over the time of one gesture, in place."""
     start, end = placed.start - CODE_MARGIN / 2, placed.end + CODE_MARGIN / 2
     first, last = _window(rhythm, start, end)
@@ -130,7 +160,8 @@ def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Pl
         return
     times = np.arange(first, last) / rhythm.fps
     rise = minimum_jerk((times - start) / CODE_MARGIN) * minimum_jerk((end - times) / CODE_MARGIN)
-    weight = rise[:, None] * Shares.of(rhythm.skeleton, hand, near_face=True).joints
+    shares = Shares.of(variant.motion(), variant.hand, variant.phases.stroke)
+    weight = rise[:, None] * np.where(_upper(rhythm.skeleton), shares.joints, 0.0)
     _mix_window(rotations[first:last], decoded.rotations[first:last], weight, placed, times)
 
 
@@ -157,17 +188,17 @@ def blend(
     rhythm, for segments whose `blend` is "codes"; without it they are blended as motion. UserError where the library
     lacks a segment's gesture.
     """
-    rotations = np.array(rhythm.rotations)
+    rotations, roots = np.array(rhythm.rotations), np.array(rhythm.root_positions)
     for segment in sorted(segments, key=lambda s: s.start):
         variant = find_variant(library, segment.gesture_id, segment.variant)
         placed = placement(segment, variant, rhythm.seconds)
         if segment.blend == "codes" and decoded is not None:
-            _layer_decoded(rotations, rhythm, decoded, placed, variant.hand)
+            _layer_decoded(rotations, rhythm, decoded, placed, variant)
         else:
-            _layer(rotations, rhythm, placed, variant)
+            _layer(rotations, roots, rhythm, placed, variant)
     for joint in range(len(rhythm.skeleton)):  # joint by joint: an hour of motion fits memory once, not twice
         rotations[:, joint] = rot.continuous(rotations[:, joint])
-    return replace(rhythm, rotations=rotations)
+    return replace(rhythm, root_positions=roots, rotations=rotations)
 
 
 def placements(segments: Sequence[Segment], library: LibraryLike, seconds: float) -> list[Placement]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,18 +35,27 @@ def codes(
     weights: Weights, features: npt.NDArray[np.float32], sampling: Sampling, progress: Progress
 ) -> npt.NDArray[np.int64]:
     """Features (T, 437), raw, to codes (2, 4, T): body and hands, four levels each."""
-    from backend.models.schedule import generate_codes
+    return many_codes(weights, [(features, sampling)], progress)[0]
 
-    chosen: dict[str, Any] = {
-        name: value
-        for name, value in (
-            ("temperature", sampling.temperature),
-            ("top_k", sampling.top_k),
-            ("top_p", sampling.top_p),
-        )
-        if value is not None
-    }
-    return generate_codes(weights, features, seed=sampling.seed, exact=sampling.exact, progress=progress, **chosen)
+
+def many_codes(
+    weights: Weights, clips: Sequence[tuple[npt.NDArray[np.float32], Sampling]], progress: Progress
+) -> list[npt.NDArray[np.int64]]:
+    """Several clips in one go. They may differ in length and seed; how they are sampled is the first clip's."""
+    from backend.models import sampling as draws
+    from backend.models.schedule import generate_many
+
+    wanted = clips[0][1]
+    values = {"temperature": wanted.temperature, "top_k": wanted.top_k, "top_p": wanted.top_p}
+    chosen = draws.Sampling(**{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]
+    return generate_many(
+        weights,
+        [features for features, _ in clips],
+        [sampling.seed for _, sampling in clips],
+        sampling=chosen,
+        exact=wanted.exact,
+        progress=progress,
+    )
 
 
 def motion_of(
