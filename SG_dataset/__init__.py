@@ -1,1 +1,1 @@
-"""The gesture library: notation files, their compiler, the built library and its pictures."""  # noqa: N999
+"""The gesture library: notation files, their compiler, the built library and its pictures."""

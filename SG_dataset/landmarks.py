@@ -84,7 +84,15 @@ LANDMARKS: dict[str, Landmark] = {
 }
 
 # zones: where the centre of the hand is, by three words
-HEIGHTS = {"overhead": 192.0, "head": 170.0, "shoulder": 150.0, "chest": 133.0, "belly": 115.0, "hip": 99.0, "low": 85.0}
+HEIGHTS = {
+    "overhead": 192.0,
+    "head": 170.0,
+    "shoulder": 150.0,
+    "chest": 133.0,
+    "belly": 115.0,
+    "hip": 99.0,
+    "low": 85.0,
+}
 WIDTHS = {"across": -16.0, "middle": 1.0, "inner": 11.0, "side": 24.0, "wide": 42.0, "far_wide": 60.0}
 DISTANCES = {"close": 17.0, "near": 25.0, "mid": 34.0, "far": 46.0, "full": 60.0, "beside": 3.0}
 

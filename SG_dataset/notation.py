@@ -29,11 +29,30 @@ PHASES = ("prepare", "stroke", "hold", "retract")
 HANDS = ("right", "left")
 # directions as the left hand sees them: out (own side) is +X
 DIRECTIONS = {
-    "out": (1, 0, 0), "in": (-1, 0, 0), "up": (0, 1, 0), "down": (0, -1, 0), "forward": (0, 0, 1), "back": (0, 0, -1),
+    "out": (1, 0, 0),
+    "in": (-1, 0, 0),
+    "up": (0, 1, 0),
+    "down": (0, -1, 0),
+    "forward": (0, 0, 1),
+    "back": (0, 0, -1),
 }
 HAND_FIELDS = {
-    "use", "zone", "at", "touch", "with", "move", "gap", "palm", "fingers", "shape", "elbow", "shoulder", "reach", "path",
-    "cycle", "roll",
+    "use",
+    "zone",
+    "at",
+    "touch",
+    "with",
+    "move",
+    "gap",
+    "palm",
+    "fingers",
+    "shape",
+    "elbow",
+    "shoulder",
+    "reach",
+    "path",
+    "cycle",
+    "roll",
 }
 CYCLE_FIELDS = {"times", "style", "move", "circle", "grow", "wave", "flap", "twist", "shape", "decay", "rub"}
 BODY_FIELDS: dict[str, tuple[str, ...]] = {
@@ -217,9 +236,14 @@ def _cycle(data: Any, where: str) -> Cycle:
             raise fail(where, 'a circle needs its two radii, such as "up 6, out 6".')
         circle = (vector(parts[0], where), vector(parts[1], where))
     return Cycle(
-        number(data.get("times", 2), where), style, vector(data.get("move", ""), where), circle, bool(data.get("grow", False)),
+        number(data.get("times", 2), where),
+        style,
+        vector(data.get("move", ""), where),
+        circle,
+        bool(data.get("grow", False)),
         *(number(data.get(k, 0), where) for k in ("wave", "flap", "twist")),
-        shape=_shape(data["shape"], where) if "shape" in data else "", decay=number(data.get("decay", 0), where),
+        shape=_shape(data["shape"], where) if "shape" in data else "",
+        decay=number(data.get("decay", 0), where),
     )
 
 
@@ -231,7 +255,9 @@ def _anchor(place: str, where: str) -> tuple[str, str, tuple[float, float, float
             raise fail(where, 'say which point of the other hand: "other palm".')
         return "other", _point(words[1], where), vector(" ".join(words[2:]), where)
     if not words or words[0] not in LANDMARKS:
-        raise fail(where, f"{place!r} does not begin with a landmark.", f"Landmarks: {', '.join(LANDMARKS)}; or 'other POINT'.")
+        raise fail(
+            where, f"{place!r} does not begin with a landmark.", f"Landmarks: {', '.join(LANDMARKS)}; or 'other POINT'."
+        )
     return words[0], "", vector(" ".join(words[1:]), where)
 
 
@@ -259,11 +285,20 @@ def _hand_key(state: Record, where: str) -> HandKey:
     arc = (0.0, 0.0, 0.0) if path == "straight" else vector(path.removeprefix("arc"), where, 6.0)
     touching = kind == "touch"
     return HandKey(
-        anchor=anchor, other_point=other, offset=offset, move=vector(state.get("move", ""), where),
-        point=_point(state.get("with", "centre"), where), touching=touching,
-        gap=number(state.get("gap", 0.0), where), palm=palm, fingers=fingers, roll=number(state.get("roll", 0), where),
-        shape=_shape(state.get("shape", "relaxed"), where), elbow=number(state.get("elbow", 0), where),
-        shoulder=number(state.get("shoulder", 0), where), arc=arc,
+        anchor=anchor,
+        other_point=other,
+        offset=offset,
+        move=vector(state.get("move", ""), where),
+        point=_point(state.get("with", "centre"), where),
+        touching=touching,
+        gap=number(state.get("gap", 0.0), where),
+        palm=palm,
+        fingers=fingers,
+        roll=number(state.get("roll", 0), where),
+        shape=_shape(state.get("shape", "relaxed"), where),
+        elbow=number(state.get("elbow", 0), where),
+        shoulder=number(state.get("shoulder", 0), where),
+        arc=arc,
         cycle=_cycle(state["cycle"], where) if "cycle" in state else None,
     )
 
@@ -345,8 +380,9 @@ def _phase(entry: Any, where: str) -> tuple[str, float]:
     return kinds[0], seconds
 
 
-def _body_part(part: str, fields: tuple[str, ...], data: Any, where: str
-               ) -> tuple[dict[str, float], tuple[Cycle, Mapping[str, float]] | None]:
+def _body_part(
+    part: str, fields: tuple[str, ...], data: Any, where: str
+) -> tuple[dict[str, float], tuple[Cycle, Mapping[str, float]] | None]:
     if not isinstance(data, dict):
         raise fail(where, f"write {part}: {{{fields[0]}: 10}}.")
     _known(data, {*fields, "cycle"}, where)
@@ -387,11 +423,18 @@ def parse_gesture(data: Any, where: str, shared: Mapping[str, Record]) -> Gestur
             raise fail(where, f"tag {name!r} is {data['tags'].get(name)!r}.", f"Use one of {', '.join(allowed)}.")
     if not isinstance(data["variants"], list) or len(data["variants"]) < 2:
         raise fail(where, "at least two variants are needed.")
-    variants = tuple(_variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}")
-                     for i, v in enumerate(data["variants"]))
+    variants = tuple(
+        _variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}") for i, v in enumerate(data["variants"])
+    )
     return GestureSpec(
-        data["id"], str(data["label"]), str(data["description"]).strip(), tuple(str(m) for m in data["meanings"]), examples,
-        dict(data["tags"]), variants, number(data.get("participation", 1), where),
+        data["id"],
+        str(data["label"]),
+        str(data["description"]).strip(),
+        tuple(str(m) for m in data["meanings"]),
+        examples,
+        dict(data["tags"]),
+        variants,
+        number(data.get("participation", 1), where),
         {str(k): str(v) for k, v in (data.get("similar") or {}).items()},
     )
 
@@ -410,8 +453,16 @@ def _variant(data: Any, index: int, moves: Any, shared: Mapping[str, Record], wh
     size, tempo = (number(data.get(k, 1.0), where) for k in ("size", "tempo"))
     if not (0.4 <= size <= 2 and 0.5 <= tempo <= 2):
         raise fail(where, "size must lie in 0.4..2 and tempo in 0.5..2.")
-    return VariantSpec(index, hand, size, tempo, number(data.get("times", 0), where), vector(data.get("place", ""), where),
-                       number(data.get("elbow", 0), where), _keys(moves, shared, where))
+    return VariantSpec(
+        index,
+        hand,
+        size,
+        tempo,
+        number(data.get("times", 0), where),
+        vector(data.get("place", ""), where),
+        number(data.get("elbow", 0), where),
+        _keys(moves, shared, where),
+    )
 
 
 def _deep_merge(a: Any, b: Any) -> Any:
@@ -434,7 +485,9 @@ def load_yaml(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {problem}.", "Check that the file exists.", "unreadable") from problem
     except yaml.YAMLError as problem:
         line = " ".join(str(problem).split())
-        raise UserError(f"{path.name} is not valid YAML: {line}.", "Check indentation and quotes.", "bad_notation") from problem
+        raise UserError(
+            f"{path.name} is not valid YAML: {line}.", "Check indentation and quotes.", "bad_notation"
+        ) from problem
 
 
 def shared_poses(folder: Path = FOLDER) -> dict[str, Record]:
@@ -459,7 +512,9 @@ def read_gestures(folder: Path = FOLDER) -> Iterator[GestureSpec]:
     for path in gesture_files(folder):
         gesture = read_gesture(path, shared)
         if gesture.id in seen:
-            raise fail(path.name, f"id {gesture.id} is also used by {seen[gesture.id]}.", "Give one of them its own id.")
+            raise fail(
+                path.name, f"id {gesture.id} is also used by {seen[gesture.id]}.", "Give one of them its own id."
+            )
         seen[gesture.id] = path.name
         yield gesture
 

@@ -24,9 +24,7 @@ Floats = NDArray[np.floating[Any]]
 KNEE_DROP = 0.8  # cm the hips sink so that the knees are not locked
 ARM_ANGLES = {"abduct": 13.0, "forward": 4.0, "inward": 22.0, "elbow": 24.0, "pronate": 4.0, "wrist_flex": 6.0}
 FINGER_JOINTS = tuple(
-    f"{part}{k}"
-    for part in ("HandThumb", "HandIndex", "HandMiddle", "HandRing", "HandPinky")
-    for k in (1, 2, 3)
+    f"{part}{k}" for part in ("HandThumb", "HandIndex", "HandMiddle", "HandRing", "HandPinky") for k in (1, 2, 3)
 )
 
 
@@ -111,5 +109,10 @@ def living_rest(frames: int, fps: float = 60.0, seed: int = 0, fade_seconds: flo
 
     root, rotations = rest_pose()
     zero = np.zeros(frames)
-    return pose_body(np.tile(root, (frames, 1)), np.tile(rotations, (frames, 1, 1)), fps,
-                     {"zero": zero}, sway(frames, fps, seed, fade_seconds)).motion()
+    return pose_body(
+        np.tile(root, (frames, 1)),
+        np.tile(rotations, (frames, 1, 1)),
+        fps,
+        {"zero": zero},
+        sway(frames, fps, seed, fade_seconds),
+    ).motion()

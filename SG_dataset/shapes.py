@@ -131,7 +131,9 @@ def hand_shape(name: str) -> Floats:
     """Local rotations (15, 4) of the left hand's finger joints for a named shape; UserError if there is none."""
     shapes = _table()["shapes"]
     if name not in shapes:
-        raise UserError(f"There is no hand shape called {name!r}.", f"Known shapes: {', '.join(shapes)}.", "unknown_shape")
+        raise UserError(
+            f"There is no hand shape called {name!r}.", f"Known shapes: {', '.join(shapes)}.", "unknown_shape"
+        )
     spec = shapes[name]
     fingers = [q for f in FINGERS for q in _finger(f, spec[f])]
     thumb = str(spec["thumb"])

@@ -7,6 +7,7 @@ arrow at its end: a still picture otherwise hides tapping, circling and waving.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,13 +42,35 @@ def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> l
     last = len(motion) - 1
     if phases is None:
         return [round(x) for x in np.linspace(0, last, columns)]
-    before = columns // 2
-    start = max(0.0, phases.stroke_start * 0.8)
-    times = [
-        *np.linspace(start, phases.stroke, before + 1)[:-1],
-        *np.linspace(phases.stroke, phases.stroke_end, columns - before),
+    start, end = (min(last, round(t * motion.fps)) for t in (phases.stroke_start, phases.stroke_end))
+    chosen = {min(last, round(0.72 * start)), start, min(last, round(phases.stroke * motion.fps)), end}
+    for turn in _turning_points(motion, start, end):
+        if len(chosen) < columns and min(abs(turn - c) for c in chosen) > 3:
+            chosen.add(turn)
+    while len(chosen) < columns:  # halve the longest stretch of the stroke
+        ordered = sorted(chosen)
+        gaps = [b - a for a, b in pairwise(ordered)]
+        widest = int(np.argmax(gaps))
+        if gaps[widest] < 2:
+            break
+        chosen.add(ordered[widest] + gaps[widest] // 2)
+    return sorted(chosen)[:columns]
+
+
+def _turning_points(motion: Motion, start: int, end: int) -> list[int]:
+    """Frames within the stroke at which the busiest hand (or the head) turns back or pauses, in order."""
+    places = motion.forward_kinematics()[0]
+    tracks = [
+        places[:, motion.skeleton.index(n)] for n in ("RightHandIndex3", "LeftHandIndex3", "RightHand", "LeftHand")
     ]
-    return [min(last, round(t * motion.fps)) for t in times]
+    travel = [np.linalg.norm(np.diff(t[start : end + 1], axis=0), axis=1).sum() for t in tracks]
+    speed = np.linalg.norm(np.gradient(tracks[int(np.argmax(travel))], axis=0), axis=1)
+    inner = range(max(1, start + 2), min(len(speed) - 1, end - 1))
+    return [
+        f
+        for f in inner
+        if speed[f] <= speed[f - 1] and speed[f] < speed[f + 1] and speed[f] < 0.5 * speed[start:end].max()
+    ]
 
 
 def sheet(
@@ -157,3 +180,18 @@ def _arrow(draw: ImageDraw.ImageDraw, points: Floats, colour: tuple[int, int, in
     draw.polygon(
         [tuple(tip), tuple(tip - 12 * d + 6 * n), tuple(tip - 12 * d - 6 * n)], fill=colour, outline=(255, 255, 255)
     )
+
+
+def thumbnail(motion: Motion, phases: PhaseTimes, size: int = 192) -> Image:
+    """One square picture of the stroke from the front with the path that leads through it, uint8 (size, size, 3)."""
+    last = len(motion) - 1
+    start, stroke, end = (
+        min(last, round(t * motion.fps)) for t in (phases.stroke_start, phases.stroke, phases.stroke_end)
+    )
+    renderer = FigureRenderer(motion, (size, size), "front", full_body=False, supersample=2)
+    span = range(round(0.75 * start), end + 1)
+    feet = moving(renderer, ("LeftFoot", "RightFoot"), span)
+    camera = renderer.body_camera(feet, [start, stroke, end])
+    image = PillowImage.fromarray(renderer.frame(stroke, camera))
+    _draw_trails(image, camera, _tracks(renderer, span), start, end)
+    return np.asarray(image)

@@ -93,14 +93,26 @@ def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: 
     elbow_local = rot.from_axis_angle([0.0, 1.0, 0.0], -bend)
     fore_world = rot.mul(upper_world, elbow_local)
     twist, flexion, deviation = wrist_angles(rot.mul(rot.inverse(fore_world), hand))
-    t, f, d = (np.clip(v, *limits) for v, limits in
-               ((twist, TWIST_LIMITS), (flexion, FLEX_LIMITS), (deviation, DEVIATION_LIMITS)))
+    t, f, d = (
+        np.clip(v, *limits)
+        for v, limits in ((twist, TWIST_LIMITS), (flexion, FLEX_LIMITS), (deviation, DEVIATION_LIMITS))
+    )
     fore_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(TWIST_SHARE * t))
     hand_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians((1 - TWIST_SHARE) * t))
     hand_local = rot.mul(hand_twist, wrist_rotation(f, d))
     fore_local = rot.mul(elbow_local, fore_twist)
     world = rot.mul(rot.mul(upper_world, fore_local), hand_local)
-    return Arm(rot.mul(rot.inverse(collar), upper_world), fore_local, hand_local, elbow, wrist, world, twist, flexion, deviation)
+    return Arm(
+        rot.mul(rot.inverse(collar), upper_world),
+        fore_local,
+        hand_local,
+        elbow,
+        wrist,
+        world,
+        twist,
+        flexion,
+        deviation,
+    )
 
 
 def wrist_rotation(flexion: Floats, deviation: Floats) -> Floats:
@@ -120,6 +132,7 @@ def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
 
 def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:
     """How unnatural a pose is (N,): wrist and forearm near their limits, elbow away from where it likes to be or in the body."""
+
     def beyond(value: Floats, low: float, high: float, scale: float) -> Floats:
         return np.asarray((np.maximum(value - high, 0) + np.maximum(low - value, 0)) / scale) ** 2
 

@@ -98,7 +98,9 @@ def set_collar(body: Body, side: str, lift: Floats, protract: Floats) -> None:
 
     sign = 1.0 if side == "Left" else -1.0
     vector = np.radians(np.stack([np.zeros_like(lift), -sign * protract, sign * lift], -1))
-    body.local[:, _index(side + "Shoulder")] = rot.mul(rot.from_rotation_vector(vector), rest_pose()[1][_index(side + "Shoulder")])
+    body.local[:, _index(side + "Shoulder")] = rot.mul(
+        rot.from_rotation_vector(vector), rest_pose()[1][_index(side + "Shoulder")]
+    )
     body.collar(side)
 
 

@@ -15,14 +15,30 @@ from SG_dataset.notation import Cycle, HandKey, Key
 Floats = NDArray[np.floating[Any]]
 
 CHANNELS = {
-    "head.nod": ("head_nod",), "head.turn": ("head_turn",), "head.tilt": ("head_tilt",),
-    "torso.lean": ("lean",), "torso.turn": ("turn",), "torso.tilt": ("tilt",),
-    "shoulders.raise": ("raise_Left", "raise_Right"), "shoulders.forward": ("protract_Left", "protract_Right"),
-    "hips.shift": ("shift",), "hips.push": ("push",), "hips.drop": ("drop",), "hips.turn": ("hip_turn",),
-    "feet.right": ("toe_Right",), "feet.left": ("toe_Left",),
+    "head.nod": ("head_nod",),
+    "head.turn": ("head_turn",),
+    "head.tilt": ("head_tilt",),
+    "torso.lean": ("lean",),
+    "torso.turn": ("turn",),
+    "torso.tilt": ("tilt",),
+    "shoulders.raise": ("raise_Left", "raise_Right"),
+    "shoulders.forward": ("protract_Left", "protract_Right"),
+    "hips.shift": ("shift",),
+    "hips.push": ("push",),
+    "hips.drop": ("drop",),
+    "hips.turn": ("hip_turn",),
+    "feet.right": ("toe_Right",),
+    "feet.left": ("toe_Left",),
 }
 TORSO_LEAD, HEAD_LAG = 0.05, 0.03  # seconds: the trunk moves before the hand, the head after it
-GAZES = {"": (0.0, 0.0), "listener": (0.0, 0.0), "down": (13.0, 0.0), "up": (-12.0, 0.0), "right": (0.0, 20.0), "left": (0.0, -20.0)}
+GAZES = {
+    "": (0.0, 0.0),
+    "listener": (0.0, 0.0),
+    "down": (13.0, 0.0),
+    "up": (-12.0, 0.0),
+    "right": (0.0, 20.0),
+    "left": (0.0, -20.0),
+}
 NEUTRAL = np.array([20.0, 112.0, 28.0])  # where a hand asks nothing of the trunk (out, up, forward)
 
 
@@ -30,8 +46,13 @@ def nominal_place(hand: HandKey) -> Floats:
     """Roughly where a key puts the hand (out, up, forward) on the upright body; the neutral place at rest."""
     if hand.rest:
         return NEUTRAL
-    base = np.zeros(3) if hand.anchor == "zone" else np.array(LANDMARKS[hand.anchor].place) if hand.anchor in LANDMARKS else np.array(
-        [0.0, 125.0, 25.0])
+    base = (
+        np.zeros(3)
+        if hand.anchor == "zone"
+        else np.array(LANDMARKS[hand.anchor].place)
+        if hand.anchor in LANDMARKS
+        else np.array([0.0, 125.0, 25.0])
+    )
     return np.asarray(base + np.array(hand.offset) + np.array(hand.move))
 
 
@@ -103,7 +124,9 @@ def curves(keys: Sequence[Key], key_times: Floats, time: Floats, scale: float, s
 
 def _add_cycle(result: dict[str, Floats], cycle: Cycle, sizes: Mapping[str, float], x: Floats, size: float) -> None:
     inside = (x > 0) & (x < 1)
-    wave = timing.tap(x, cycle.times, cycle.decay) if cycle.style == "tap" else timing.shake(x, cycle.times, cycle.decay)
+    wave = (
+        timing.tap(x, cycle.times, cycle.decay) if cycle.style == "tap" else timing.shake(x, cycle.times, cycle.decay)
+    )
     quarter = timing.shake(np.clip(x + 0.25 / max(cycle.times, 1), 0, 1), cycle.times, cycle.decay)
     circling = cycle.circle is not None
     for i, (name, amount) in enumerate(sizes.items()):

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 
-def depth_and_push(points: Floats, radii: Floats, a: Floats, b: Floats, ra: Floats, rb: Floats) -> tuple[Floats, Floats]:
+def depth_and_push(
+    points: Floats, radii: Floats, a: Floats, b: Floats, ra: Floats, rb: Floats
+) -> tuple[Floats, Floats]:
     """How deep points (F, N, 3) with radii (N,) are in capsules a..b (F, C, 3) with end radii (C,), cm (F, N, C), negative
     outside, and the unit directions out (F, N, C, 3)."""
     axis = (b - a)[:, None]
@@ -22,8 +24,9 @@ def depth_and_push(points: Floats, radii: Floats, a: Floats, b: Floats, ra: Floa
     return depth, away / np.maximum(distance, 1e-6)[..., None]
 
 
-def resolve(points: Floats, radii: Floats, capsules: tuple[Floats, Floats, Floats, Floats], allowed: Floats,
-            ahead: Floats) -> Floats:
+def resolve(
+    points: Floats, radii: Floats, capsules: tuple[Floats, Floats, Floats, Floats], allowed: Floats, ahead: Floats
+) -> Floats:
     """Displacement (F, 3) of the whole hand that brings its deepest point out, given the depth allowed at each frame (F,).
 
     `ahead` (F, 3): preferred way out, added a little so that a hand is not pushed through to the wrong side."""

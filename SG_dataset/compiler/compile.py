@@ -72,7 +72,7 @@ def compile_variant(gesture: GestureSpec, variant: VariantSpec, fps: float = FPS
 
 def _timeline(variant: VariantSpec) -> tuple[list[Key], Floats]:
     """Keys with rest at both ends, repetitions added, and their times in seconds."""
-    rest_key = Key("hold", LEAD, {s: RESTING for s in HANDS}, {})
+    rest_key = Key("hold", LEAD, dict.fromkeys(HANDS, RESTING), {})
     keys, times = [rest_key, replace(rest_key)], [0.0, LEAD]
     for key in variant.keys:
         seconds, hands = key.seconds, dict(key.hands)
@@ -110,8 +110,11 @@ def _phases(keys: Sequence[Key], key_times: Floats) -> Phases:
 
 def _order(keys: Sequence[Key]) -> tuple[str, ...]:
     """The hand that the other one touches is moved first."""
-    return ("left", "right") if any(k.hands["right"].anchor == "other" or "other_" in k.hands["right"].anchor for k in keys) else (
-        "right", "left")
+    return (
+        ("left", "right")
+        if any(k.hands["right"].anchor == "other" or "other_" in k.hands["right"].anchor for k in keys)
+        else ("right", "left")
+    )
 
 
 def _contacts(keys: Sequence[Key], key_times: Floats) -> tuple[tuple[float, float, str, HandKey, HandKey], ...]:
@@ -124,7 +127,9 @@ def _contacts(keys: Sequence[Key], key_times: Floats) -> tuple[tuple[float, floa
             if hand.touching:
                 nxt = keys[k + 1].hands[side] if k + 1 < len(keys) else hand
                 same = nxt.touching and nxt.anchor == hand.anchor and nxt.offset == hand.offset and not nxt.cycle
-                found.append((float(key_times[k]), float(key_times[k + 1 if same else k]), side, hand, key.hands[other]))
+                found.append(
+                    (float(key_times[k]), float(key_times[k + 1 if same else k]), side, hand, key.hands[other])
+                )
     return tuple(found)
 
 
@@ -151,27 +156,57 @@ def _scene(body: Body, side: str) -> Scene:
     return Scene(side, body.places, body.world)
 
 
-def _move_arm(body: Body, keys: Sequence[Key], key_times: Floats, time: Floats, side: str, variant: VariantSpec,
-              curves: dict[str, Floats], sway: dict[str, Floats], seed: int) -> None:
+def _move_arm(
+    body: Body,
+    keys: Sequence[Key],
+    key_times: Floats,
+    time: Floats,
+    side: str,
+    variant: VariantSpec,
+    curves: dict[str, Floats],
+    sway: dict[str, Floats],
+    seed: int,
+) -> None:
     """Solve one arm over all frames and write it into the body."""
     name = side.capitalize()
+    if all(k.hands[side].rest for k in keys):
+        _hang(body, name)
+        return
     scene = _scene(body, name)
     wrist_rest, turn_rest, swivel_rest = _rest_arm()
-    targets = hand_targets(keys, side, key_times, time, scene, (wrist_rest, turn_rest), variant.size,
-                           np.array(variant.place), seed + (side == "left"))
+    targets = hand_targets(
+        keys,
+        side,
+        key_times,
+        time,
+        scene,
+        (wrist_rest, turn_rest),
+        variant.size,
+        np.array(variant.place),
+        seed + (side == "left"),
+    )
     chest_place, chest = scene.joint("Spine2")
     _lift_collar(body, name, targets.wrist, chest_place, chest, curves, sway)
     shoulder, collar = _arm_root(scene, name)
     swivel = _swivels(keys, side, key_times, time, targets, shoulder, chest, collar, float(swivel_rest), variant.elbow)
     solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
-    if not all(k.hands[side].rest for k in keys):
-        for _ in range(PUSH_ROUNDS):
-            push = _push(body, scene, solved, targets, 1.0 / (time[1] - time[0]))
-            if not push.any():
-                break
-            targets.wrist = targets.wrist + push
-            solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
+    for _ in range(PUSH_ROUNDS):
+        push = _push(body, scene, solved, targets, 1.0 / (time[1] - time[0]))
+        if not push.any():
+            break
+        targets.wrist = targets.wrist + push
+        solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
     _write(body, name, solved, targets.fingers)
+
+
+def _hang(body: Body, name: str) -> None:
+    """An arm that takes no part keeps its rest rotations; only its places in the world are found."""
+    sk = canonical()
+    parent = name + "Shoulder"
+    for joint in (name + "Arm", name + "ForeArm", name + "Hand"):
+        body.places[joint] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[sk.index(joint)])
+        body.world[joint] = rot.mul(body.world[parent], body.local[:, sk.index(joint)])
+        parent = joint
 
 
 def _arm_root(scene: Scene, name: str) -> tuple[Floats, Floats]:
@@ -181,8 +216,15 @@ def _arm_root(scene: Scene, name: str) -> tuple[Floats, Floats]:
     return (place, turn) if name == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)
 
 
-def _lift_collar(body: Body, name: str, wrist: Floats, chest_place: Floats, chest: Floats, curves: dict[str, Floats],
-                 sway: dict[str, Floats]) -> None:
+def _lift_collar(
+    body: Body,
+    name: str,
+    wrist: Floats,
+    chest_place: Floats,
+    chest: Floats,
+    curves: dict[str, Floats],
+    sway: dict[str, Floats],
+) -> None:
     """The shoulder helps: it rises with a raised hand and comes forward with a far or crossing one."""
     local = rot.rotate(rot.inverse(chest), wrist - chest_place)
     height, forward, inward = local[:, 1] - 13.0, local[:, 2], -local[:, 0]
@@ -190,11 +232,26 @@ def _lift_collar(body: Body, name: str, wrist: Floats, chest_place: Floats, ches
     protract = 9.0 * timing.smooth_step((forward - 22.0) / 38.0) + 8.0 * timing.smooth_step((inward + 8.0) / 34.0)
     zero = np.zeros(len(wrist))
     lift = lift + curves.get("raise_" + name, zero) + BREATH_LIFT * sway["breath"]
-    set_collar(body, name, timing.blur(lift, body.fps, 0.05), timing.blur(protract + curves.get("protract_" + name, zero), body.fps, 0.05))
+    set_collar(
+        body,
+        name,
+        timing.blur(lift, body.fps, 0.05),
+        timing.blur(protract + curves.get("protract_" + name, zero), body.fps, 0.05),
+    )
 
 
-def _swivels(keys: Sequence[Key], side: str, key_times: Floats, time: Floats, targets: Targets, shoulder: Floats, chest: Floats,
-             collar: Floats, at_rest: float, extra: float) -> Floats:
+def _swivels(
+    keys: Sequence[Key],
+    side: str,
+    key_times: Floats,
+    time: Floats,
+    targets: Targets,
+    shoulder: Floats,
+    chest: Floats,
+    collar: Floats,
+    at_rest: float,
+    extra: float,
+) -> Floats:
     """Elbow swivel (F,): comfortable at each key, smooth between."""
     hands = [k.hands[side] for k in keys]
     at = np.clip(np.searchsorted(time, key_times), 0, len(time) - 1)
@@ -256,8 +313,9 @@ def hand_samples(solved: arm.Arm, fingers: Floats) -> tuple[Floats, Floats]:
     palm = np.array([[3.0, 0.2, 0.3], [6.5, 0.2, 0.2]])
     knuckles = np.array([[8.9, 0.4, 3.1], [9.0, 0.4, 1.1], [8.4, 0.5, -0.6], [7.7, 0.5, -2.4]])
     fixed = np.concatenate([palm, knuckles])
-    world = solved.wrist[:, None] + rot.rotate(solved.hand_world[:, None], np.concatenate(
-        [np.broadcast_to(fixed, (len(tips), *fixed.shape)), tips], 1))
+    world = solved.wrist[:, None] + rot.rotate(
+        solved.hand_world[:, None], np.concatenate([np.broadcast_to(fixed, (len(tips), *fixed.shape)), tips], 1)
+    )
     near = 0.25 * solved.elbow + 0.75 * solved.wrist
     middle = 0.55 * solved.elbow + 0.45 * solved.wrist
     return np.concatenate([near[:, None], middle[:, None], world], 1), SAMPLE_RADII

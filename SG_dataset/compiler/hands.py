@@ -87,7 +87,9 @@ class Targets:
     free_of_hands: Floats
 
 
-def key_target(hand: HandKey, scene: Scene, rest: tuple[Floats, Floats], other: HandKey, shift: Floats) -> tuple[Floats, Floats]:
+def key_target(
+    hand: HandKey, scene: Scene, rest: tuple[Floats, Floats], other: HandKey, shift: Floats
+) -> tuple[Floats, Floats]:
     """Wrist place (F, 3) and hand orientation (F, 4) that a key asks for, as the body moves."""
     place, turn = scene.joint("Spine2")
     if hand.rest:
@@ -112,8 +114,17 @@ def key_target(hand: HandKey, scene: Scene, rest: tuple[Floats, Floats], other: 
     return goal - rot.rotate(own, point), own
 
 
-def hand_targets(keys: Sequence[Key], side: str, key_times: Floats, time: Floats, scene: Scene, rest: tuple[Floats, Floats],
-                 size: float, shift: Floats, seed: int) -> Targets:
+def hand_targets(
+    keys: Sequence[Key],
+    side: str,
+    key_times: Floats,
+    time: Floats,
+    scene: Scene,
+    rest: tuple[Floats, Floats],
+    size: float,
+    shift: Floats,
+    seed: int,
+) -> Targets:
     """Curves of one hand ("right" or "left") through its keys."""
     hands = [k.hands[side] for k in keys]
     others = [k.hands["left" if side == "right" else "right"] for k in keys]
@@ -124,7 +135,9 @@ def hand_targets(keys: Sequence[Key], side: str, key_times: Floats, time: Floats
     path = timing.interpolate(time, key_times, wrists, flow)
     turn = _turns(time, key_times, turns)
     touching = timing.interpolate(time, key_times, np.array([[float(h.touching)] for h in hands]), 0 * flow)[:, 0]
-    with_hand = timing.interpolate(time, key_times, np.array([[float(h.anchor == "other")] for h in hands]), 0 * flow)[:, 0]
+    with_hand = timing.interpolate(time, key_times, np.array([[float(h.anchor == "other")] for h in hands]), 0 * flow)[
+        :, 0
+    ]
     fingers = _fingers(keys, hands, key_times, time)
     chest = scene.joint("Spine2")[1]
     path = path + _arcs(hands, keys, key_times, time, chest) + _liveliness(keys, hands, wrists, key_times, time)
@@ -173,7 +186,9 @@ def _arcs(hands: Sequence[HandKey], keys: Sequence[Key], key_times: Floats, time
     return rot.rotate(chest, total)
 
 
-def _liveliness(keys: Sequence[Key], hands: Sequence[HandKey], wrists: Floats, key_times: Floats, time: Floats) -> Floats:
+def _liveliness(
+    keys: Sequence[Key], hands: Sequence[HandKey], wrists: Floats, key_times: Floats, time: Floats
+) -> Floats:
     """Anticipation before free strokes and a small follow-through after them."""
     total = np.zeros((len(time), 3))
     for k in range(1, len(keys)):

@@ -81,7 +81,7 @@ def shake(x: Floats, times: float, decay: float = 0.0) -> Floats:
 def tap(x: Floats, times: float, decay: float = 0.0) -> Floats:
     """Away and back, 0..1, `times` times, lingering a little where it touches (0)."""
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * times * eased(x))
-    return np.asarray(wave ** 1.25 * (1 - decay * x))
+    return np.asarray(wave**1.25 * (1 - decay * x))
 
 
 def blur(values: Floats, fps: float, seconds: float) -> Floats:

@@ -1,0 +1,69 @@
+"""Building the library: every gesture file to motions and a picture, in one zip."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from PIL import Image as PillowImage
+
+from SG_dataset.compiler.compile import Compiled, compile_variant
+from SG_dataset.library import BUILT, FILE, NewGesture, NewVariant, write_library
+from SG_dataset.notation import FOLDER, GestureSpec, read_gestures
+from SG_dataset.sheet import thumbnail
+
+INFO = {
+    "name": "starter",
+    "licence": "CC0-1.0",
+    "source": "authored in SG_dataset/gestures",
+    "frames_per_second": 60,
+}
+PICTURE = 192  # pixels
+
+
+def picture(compiled: Compiled, size: int = PICTURE) -> bytes:
+    """A small PNG of the stroke, with its path."""
+    image = PillowImage.fromarray(thumbnail(compiled.motion, compiled.phases, size))
+    out = io.BytesIO()
+    image.quantize(96).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def new_gesture(spec: GestureSpec, with_picture: bool = True) -> NewGesture:
+    """Compile a gesture file's variants."""
+    compiled = [compile_variant(spec, v) for v in spec.variants]
+    variants = tuple(
+        NewVariant(v.number, c.motion, c.phases, v.hand) for v, c in zip(spec.variants, compiled, strict=True)
+    )
+    return NewGesture(
+        spec.id,
+        spec.label,
+        spec.description,
+        spec.meanings,
+        spec.examples,
+        spec.tags,
+        variants,
+        picture(compiled[0]) if with_picture else b"",
+    )
+
+
+def build(folder: Path = BUILT, source: Path = FOLDER, progress: Callable[[str], None] = lambda _: None) -> Path:
+    """Build the library of `source` into `folder`; returns the file. UserError names the gesture file that is wrong."""
+
+    def gestures() -> Iterator[NewGesture]:
+        for spec in read_gestures(source):
+            progress(f"{spec.id} {spec.label}")
+            yield new_gesture(spec)
+
+    path = folder / FILE
+    write_library(gestures(), path, INFO)
+    return path
+
+
+def size_report(path: Path) -> str:
+    """One line about a built library."""
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
+
+
+__all__ = ["INFO", "PICTURE", "build", "new_gesture", "picture", "size_report"]

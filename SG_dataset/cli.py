@@ -1,0 +1,226 @@
+"""The gesture library's command line.
+
+python -m SG_dataset list [--json] | search "TEXT" [--top N] [--json] | show ID [--json] | preview ID|all -o SHEET.png
+                     | build [-o DIR] | check [ID|FILE|DIR ...] | inventory [-o FILE.xlsx]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image as PillowImage
+
+from sg_blender_addon.core.errors import UserError
+from SG_dataset.notation import FOLDER, GestureSpec, gesture_files, read_gesture
+
+
+def find_files(names: Sequence[str]) -> list[Path]:
+    """Gesture files for ids, labels' beginnings of file names, or paths; all of them if none is named."""
+    if not names:
+        return gesture_files(FOLDER)
+    found = []
+    for name in names:
+        path = Path(name)
+        matches = [path] if path.suffix == ".yaml" else sorted(FOLDER.glob(f"{name}*.yaml"))
+        if not matches:
+            raise UserError(
+                f"There is no gesture file for {name!r}.",
+                f"Files are in {FOLDER.name}/, named ID_label.yaml.",
+                "unknown_gesture",
+            )
+        found += matches
+    return found
+
+
+def save_image(image: PillowImage.Image, path: Path) -> None:
+    """Write a picture at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        image.save(temporary)
+        os.replace(temporary, path)
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "unwritable"
+        ) from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_sheet(spec: GestureSpec, number: int, cell: int) -> PillowImage.Image:
+    """The contact sheet of a variant."""
+    from SG_dataset.compiler.compile import compile_variant
+    from SG_dataset.sheet import sheet
+
+    if not 1 <= number <= len(spec.variants):
+        raise UserError(f"{spec.id} has no variant {number}.", f"It has {len(spec.variants)}.", "unknown_variant")
+    compiled = compile_variant(spec, spec.variants[number - 1])
+    title = f"{spec.id} {spec.label} · variant {number}"
+    return PillowImage.fromarray(sheet(compiled.motion, phases=compiled.phases, cell=cell, title=title))
+
+
+def preview(args: argparse.Namespace) -> None:
+    out = Path(args.output)
+    if args.gesture != "all":
+        specs = [read_gesture(p) for p in find_files([args.gesture])]
+        sheets = [
+            draw_sheet(s, n, args.cell)
+            for s in specs
+            for n in ([args.variant] if args.variant else range(1, len(s.variants) + 1))
+        ]
+        save_image(_stack(sheets), out)
+        return
+    if out.suffix:
+        save_image(_overview(), out)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for path in gesture_files(FOLDER):
+        spec = read_gesture(path)
+        save_image(draw_sheet(spec, args.variant or 1, args.cell), out / f"{spec.id}.png")
+
+
+def _stack(images: list[PillowImage.Image]) -> PillowImage.Image:
+    page = PillowImage.new("RGB", (max(i.width for i in images), sum(i.height for i in images)))
+    y = 0
+    for image in images:
+        page.paste(image, (0, y))
+        y += image.height
+    return page
+
+
+def _overview(cell: int = 200, columns: int = 8) -> PillowImage.Image:
+    """One picture of every gesture's stroke with its label."""
+    from PIL import ImageDraw, ImageFont
+
+    from SG_dataset.compiler.compile import compile_variant
+    from SG_dataset.sheet import thumbnail
+
+    specs = [read_gesture(p) for p in gesture_files(FOLDER)]
+    rows = -(-len(specs) // columns)
+    page = PillowImage.new("RGB", (columns * cell, rows * (cell + 18)), (40, 40, 44))
+    font, draw = ImageFont.load_default(11), ImageDraw.Draw(page)
+    for i, spec in enumerate(specs):
+        compiled = compile_variant(spec, spec.variants[0])
+        x, y = i % columns * cell, i // columns * (cell + 18)
+        page.paste(PillowImage.fromarray(thumbnail(compiled.motion, compiled.phases, cell)), (x, y + 18))
+        draw.text((x + 4, y + 2), f"{spec.id} {spec.label}"[:32], fill=(255, 255, 255), font=font)
+    return page
+
+
+def list_gestures(args: argparse.Namespace) -> None:
+    from SG_dataset.library import Library
+
+    gestures = list(Library.load(args.library).gestures.values())
+    if args.json:
+        print(json.dumps([g.to_json() for g in gestures], ensure_ascii=False, indent=1))
+        return
+    for g in gestures:
+        print(f"{g.id}  {g.label:<44} {len(g.variants)}  {', '.join(g.meanings)}")
+
+
+def show(args: argparse.Namespace) -> None:
+    from SG_dataset.library import Library
+
+    gesture = Library.load(args.library).gesture(args.gesture)
+    if args.json:
+        print(json.dumps(gesture.to_json(), ensure_ascii=False, indent=1))
+        return
+    print(f"{gesture.id} {gesture.label}\n\n{gesture.description}\n\nMeanings: {', '.join(gesture.meanings)}")
+    print("Tags: " + ", ".join(f"{k} {v}" for k, v in gesture.tags.items()))
+    for v in gesture.variants:
+        print(f"Variant {v.number}: {v.hand} hand, {v.seconds:.2f} s, stroke at {v.phases.stroke:.2f} s")
+    print("\n".join(["Examples:", *(f"  {e.text}  [{e.word}]" for e in gesture.examples)]))
+
+
+def search(args: argparse.Namespace) -> None:
+    from SG_dataset.library import Library
+
+    found = Library.load(args.library).search(args.text, args.top)
+    if args.json:
+        print(json.dumps([{"id": g.id, "label": g.label, "score": round(s, 4)} for g, s in found], ensure_ascii=False))
+        return
+    for gesture, score in found:
+        print(f"{score:6.2f}  {gesture.id}  {gesture.label:<44} {', '.join(gesture.meanings)}")
+
+
+def build(args: argparse.Namespace) -> None:
+    from SG_dataset.build import build as build_library
+    from SG_dataset.build import size_report
+    from SG_dataset.library import BUILT
+
+    folder = Path(args.output) if args.output else BUILT
+    print(size_report(build_library(folder)))
+
+
+def check(args: argparse.Namespace) -> int:
+    from SG_dataset.checks import check_files, check_library
+    from SG_dataset.library import FILE
+
+    names = list(args.gestures)
+    folder = Path(names[0]) if len(names) == 1 else None
+    if folder is not None and ((folder.is_dir() and (folder / FILE).is_file()) or folder.suffix == ".zip"):
+        report = check_library(folder)
+    else:
+        report = check_files(FOLDER.glob("*.yaml") if folder is not None and folder == FOLDER else find_files(names))
+    print(report.text(verbose=args.verbose))
+    return 0 if report.passed else 1
+
+
+def inventory(args: argparse.Namespace) -> None:
+    from SG_dataset.inventory import WORKBOOK, write_inventory
+    from SG_dataset.notation import read_gestures
+
+    path = Path(args.output) if args.output else WORKBOOK
+    write_inventory(list(read_gestures()), path)
+    print(path)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m SG_dataset", description="The gesture library.")
+    commands = top.add_subparsers(dest="command", required=True)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--library", default="starter", help="starter, or a folder with a built library")
+    where.add_argument("--json", action="store_true", help="print JSON")
+    commands.add_parser("list", parents=[where], help="all gestures").set_defaults(run=list_gestures)
+    p = commands.add_parser("search", parents=[where], help="gestures for a text, best first")
+    p.add_argument("text")
+    p.add_argument("--top", type=int, default=10)
+    p.set_defaults(run=search)
+    p = commands.add_parser("show", parents=[where], help="one gesture with its texts and variants")
+    p.add_argument("gesture", metavar="ID")
+    p.set_defaults(run=show)
+    p = commands.add_parser("preview", help="draw contact sheets from the gesture files")
+    p.add_argument("gesture", metavar="ID|all")
+    p.add_argument("-o", "--output", required=True, help="a .png; with `all` also a folder for one sheet each")
+    p.add_argument("--variant", type=int, default=0, help="only this variant")
+    p.add_argument("--cell", type=int, default=300, help="pixels of one picture")
+    p.set_defaults(run=preview)
+    p = commands.add_parser("build", help="compile all gesture files into the library")
+    p.add_argument("-o", "--output", help="folder (default: SG_dataset/built)")
+    p.set_defaults(run=build)
+    p = commands.add_parser("check", help="check gesture files, or a built library's folder")
+    p.add_argument("gestures", nargs="*", metavar="ID|FILE|DIR")
+    p.add_argument("-v", "--verbose", action="store_true", help="print every measurement")
+    p.set_defaults(run=check)
+    p = commands.add_parser("inventory", help="write SG_list.xlsx from the gesture files")
+    p.add_argument("-o", "--output")
+    p.set_defaults(run=inventory)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 on success, 1 where a check failed, 2 on an error."""
+    args = parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except UserError as problem:
+        print(f"error: {problem.message}", file=sys.stderr)
+        if problem.hint:
+            print(f"  {problem.hint}", file=sys.stderr)
+        return 2
