@@ -43,7 +43,10 @@ def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> l
     if phases is None:
         return [round(x) for x in np.linspace(0, last, columns)]
     start, end = (min(last, round(t * motion.fps)) for t in (phases.stroke_start, phases.stroke_end))
-    chosen = {min(last, round(0.72 * start)), start, min(last, round(phases.stroke * motion.fps)), end}
+    held = min(last, round((0.4 * phases.stroke_end + 0.6 * phases.retraction) * motion.fps))
+    early = min(last, round(0.75 * start))
+    columns -= 1
+    chosen = {start, min(last, round(phases.stroke * motion.fps)), end, *([held] if held - end > 6 else [])}
     for turn in _turning_points(motion, start, end):
         if len(chosen) < columns and min(abs(turn - c) for c in chosen) > 3:
             chosen.add(turn)
@@ -54,7 +57,7 @@ def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> l
         if gaps[widest] < 2:
             break
         chosen.add(ordered[widest] + gaps[widest] // 2)
-    return sorted(chosen)[:columns]
+    return [early, *sorted(chosen)[:columns]]
 
 
 def _turning_points(motion: Motion, start: int, end: int) -> list[int]:
@@ -91,13 +94,13 @@ def sheet(
     if title:
         ImageDraw.Draw(page).text((8, 5), title, fill=(255, 255, 255), font=ImageFont.load_default(15))
     base = FigureRenderer(motion, (cell, cell), "front", full_body=False, supersample=2)
-    span = range(min(chosen), max(chosen) + 1)
+    span = range(chosen[1] if len(chosen) > 1 else chosen[0], chosen[-1] + 1)
     trails = _tracks(base, span)
     for r, view in enumerate(rows):
         renderer = _Row(motion, cell, view, base.side, chosen)
         for c, frame in enumerate(chosen):
             image = PillowImage.fromarray(renderer.draw(frame))
-            if view != "hand" or not trails:
+            if view != "hand" or not {"Left", "Right"} & set(trails):
                 since = chosen[c - 1] if c else max(0, frame - (chosen[1] - chosen[0] if len(chosen) > 1 else 0))
                 _draw_trails(image, renderer.camera(frame), trails, since, frame)
             page.paste(image, (gap + c * (cell + gap), top + gap + r * (cell + gap)))
@@ -111,7 +114,9 @@ class _Row:
         self.renderer = FigureRenderer(motion, (cell, cell), view, full_body=False, supersample=2, side=side)
         feet = moving(self.renderer, ("LeftFoot", "RightFoot"), range(min(frames), max(frames) + 1))
         self._camera = None if view == "hand" else self.renderer.body_camera(feet, frames)
-        if view == "hand" and _still(self.renderer, frames):
+        if view == "hand" and feet:
+            self._camera = _foot_camera(self.renderer, frames[len(frames) // 2])
+        elif view == "hand" and _still(self.renderer, frames):
             self._camera = _head_camera(self.renderer, frames[len(frames) // 2])
 
     def camera(self, frame: int) -> Camera:
@@ -137,22 +142,27 @@ def _head_camera(renderer: FigureRenderer, frame: int) -> Camera:
     return Camera((x, y - 2.0, z), 0.0, 5.0, 58.0, 300.0)
 
 
+def _foot_camera(renderer: FigureRenderer, frame: int) -> Camera:
+    sk = renderer.motion.skeleton
+    x, _, z = (float(a) for a in renderer.positions[frame, [sk.index("LeftFoot"), sk.index("RightFoot")]].mean(0))
+    return Camera((x, 9.0, z + 5.0), 40.0, 12.0, 52.0, 300.0)
+
+
 def _tracks(renderer: FigureRenderer, frames: range) -> dict[str, Floats]:
     """World paths (F, 3) of what moves: hands, else the nose or the feet."""
     sk, m, p = renderer.motion.skeleton, renderer.matrices, renderer.positions
     tracks: dict[str, Floats] = {}
     for side in ("Left", "Right"):
+        foot = sk.index(side + "Foot")
+        toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
+        if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:
+            tracks["Foot"] = toe
         if moving(renderer, (side + "Hand", side + "HandIndex3"), frames, 5.0):
             tip = sk.index(side + "HandIndex3")
             tracks[side] = 0.5 * (p[:, tip] + p[:, sk.index(side + "HandMiddle1")])
     if not tracks:
         head = sk.index("Head")
         tracks["Head"] = p[:, head] + m[:, head] @ np.array([0.0, 6.0, 11.0])
-        for side in ("Left", "Right"):
-            foot = sk.index(side + "Foot")
-            toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
-            if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:
-                tracks["Foot"] = toe
     return tracks
 
 

@@ -143,6 +143,9 @@ def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Flo
     local = rot.rotate(rot.inverse(chest), arm.elbow - shoulder)
     # inside the ribs, or winging up above the shoulder
     inside = np.maximum(1.0 - local[:, 0], 0) * (np.abs(local[:, 2]) < 13) * (local[:, 1] < -6)
+    middle = 0.5 * local + 0.5 * rot.rotate(rot.inverse(chest), arm.wrist - shoulder)
+    crossing = np.maximum(-4.0 - middle[:, 0], 0) * np.maximum(13.0 - middle[:, 2], 0) * (middle[:, 1] < -4)
+    cost = cost + np.minimum(crossing / 30.0, 3.0) ** 2
     return np.asarray(cost + (inside / 3.0) ** 2 + (np.maximum(local[:, 1] + 4.0, 0) / 9.0) ** 2)
 
 

@@ -304,7 +304,7 @@ def _hold_peaks(push: Floats, fps: float) -> Floats:
     return push[source]
 
 
-SAMPLE_RADII = np.array([2.6, 3.2, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])
+SAMPLE_RADII = np.array([2.4, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])
 
 
 def hand_samples(solved: arm.Arm, fingers: Floats) -> tuple[Floats, Floats]:
@@ -316,9 +316,8 @@ def hand_samples(solved: arm.Arm, fingers: Floats) -> tuple[Floats, Floats]:
     world = solved.wrist[:, None] + rot.rotate(
         solved.hand_world[:, None], np.concatenate([np.broadcast_to(fixed, (len(tips), *fixed.shape)), tips], 1)
     )
-    near = 0.25 * solved.elbow + 0.75 * solved.wrist
-    middle = 0.55 * solved.elbow + 0.45 * solved.wrist
-    return np.concatenate([near[:, None], middle[:, None], world], 1), SAMPLE_RADII
+    near = 0.15 * solved.elbow + 0.85 * solved.wrist  # further up, the elbow keeps the forearm out
+    return np.concatenate([near[:, None], world], 1), SAMPLE_RADII
 
 
 def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:
