@@ -9,6 +9,7 @@ for the script's words throughout.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable
@@ -34,6 +35,8 @@ CUE_PAD = 0.35
 # Share of the script's words that Whisper must have heard too, for the script to be the recording's.
 SAME_TEXT = 0.35
 SHORTEST = 0.03
+# Letters (and spaces) a second of the fastest intelligible speech; a script that needs more belongs to a longer recording.
+FASTEST = 25.0
 
 Transcriber = Callable[[], list[Word]]
 Times = tuple[float, float]
@@ -74,6 +77,7 @@ def align(
         return [], [*warnings, "No speech was found in the recording, so the script was not used."]
     if _english(language):
         _force(job, script, warnings)
+    _leave_out_the_rest(job, warnings)
     if _fits(job):
         return _finished(job, _heard(transcriber, warnings) if _needs_help(job) else []), warnings
     heard = _heard(transcriber, warnings)
@@ -81,6 +85,8 @@ def align(
     if heard and _english(language) and _share(job, shares) < SAME_TEXT:
         warnings.append("The script does not match the recording; the words heard in it were used instead.")
         return refine(audio, heard, language, progress), warnings
+    if not heard and _too_fast(job):
+        return [], [*warnings, "The script is far too long for the recording, so it was not used."]
     if not heard:
         warnings.append("The script could not be aligned to the recording; its words were spread over the speech.")
         return _spread(job), warnings
@@ -150,8 +156,10 @@ def _place(job: _Job, tool: Aligner, first: int, last: int, start: float, end: f
 
 
 def _mean(placed: list[Placed | None]) -> float:
-    scores = [p.score for p in placed if p is not None]
-    return float(np.mean(scores)) if scores else -np.inf
+    """Mean score weighted by length: a swallowed "of the" scores badly in the best of alignments."""
+    there = [p for p in placed if p is not None]
+    weights = [max(p.end - p.start, 0.01) for p in there]
+    return float(np.average([p.score for p in there], weights=weights)) if there else -np.inf
 
 
 def _by_cues(job: _Job, tool: Aligner, script: Script) -> None:
@@ -188,11 +196,11 @@ def _by_stretches(job: _Job, tool: Aligner) -> None:
     while word < len(job.words):
         left = job.audio.seconds - at
         voiced = max(voice[-1] - voice[min(int(at * TOKEN_RATE), len(voice) - 1)], 1.0) / TOKEN_RATE
-        rate = (letters[-1] - letters[word]) / voiced
+        rate = min((letters[-1] - letters[word]) / voiced, FASTEST)
         if left <= WHOLE_SECONDS and _place(job, tool, word, len(job.words), at, job.audio.seconds):
             return
         for share in (0.75, 0.55, 0.95):
-            last = int(np.searchsorted(letters, letters[word] + rate * PIECE_SECONDS * share))
+            last = int(np.searchsorted(letters, letters[word] + rate * min(PIECE_SECONDS, left) * share))
             last = min(max(last, word + 3), len(job.words))
             kept = _fitting(tool, job, word, last, at)
             if kept:
@@ -209,25 +217,46 @@ def _fitting(tool: Aligner, job: _Job, word: int, last: int, at: float) -> list[
     placed = tool.place(job.audio.clip(at, at + PIECE_SECONDS), job.words[word:last])
     if placed is None:
         return []
-    solid = [p or Placed(0.0, 0.0, 0.0) for p in placed]
-    # The words at the end are stretched over sound that is not theirs; so the last quarter is never kept.
-    limit = max(1, int(len(solid) * 0.75)) if last < len(job.words) else len(solid)
+    solid: list[Placed] = []
+    for p in placed:
+        # A lone mark takes no time: it stands where the word before it ends.
+        solid.append(p if p is not None else Placed(*(2 * (solid[-1].end if solid else 0.0,)), RIGHT))
+    # The words at the end are stretched over sound that is not theirs, unless text or recording end here.
+    ends = last == len(job.words) or at + PIECE_SECONDS >= job.audio.seconds
+    limit = len(solid) if ends else max(1, int(len(solid) * 0.75))
     best = 0
     for i in range(limit):
-        window = [p.score for p in solid[max(0, i - 4) : i + 1]]
-        if np.mean(window) < RIGHT:
+        if _mean(placed[max(0, i - 7) : i + 1]) < RIGHT:
             break
         pause = i + 1 < len(solid) and solid[i + 1].start - solid[i].end >= 0.08
-        if pause or job.words[word + i].endswith((".", "!", "?", ",")) or (i == limit - 1 and best == 0):
+        stop = job.words[word + i].endswith((".", "!", "?", ","))
+        if pause or stop or (i == limit - 1 and (ends or best == 0)):
             best = i + 1
     kept = [Placed(p.start + at, p.end + at, p.score) for p in solid[:best]]
     job.found[word : word + best] = kept
     return kept
 
 
+def _leave_out_the_rest(job: _Job, warnings: list[str]) -> None:
+    """Where the script's beginning was found up to the end of the speech, what follows was never said: cut it off."""
+    count = next((i for i, p in enumerate(job.found) if p is None), len(job.found))
+    last = job.found[count - 1] if 3 <= count < len(job.found) else None
+    if last is None or any(job.found[count:]):
+        return
+    spoken_until = float(np.flatnonzero(activity(job.audio)).max() + 1) / TOKEN_RATE
+    if last.end > spoken_until - 0.7 and _mean(job.found[:count]) > RIGHT:
+        left = len(job.words) - count
+        warnings.append(f"The recording ends before the script does: its last {left} words were left out.")
+        job.words, job.found = job.words[:count], job.found[:count]
+
+
+def _too_fast(job: _Job) -> bool:
+    return sum(len(w) + 1 for w in job.words) > FASTEST * (1.0 + float(activity(job.audio).sum()) / TOKEN_RATE)
+
+
 def _fits(job: _Job) -> bool:
-    scores = [p.score for p in job.found if p is not None]
-    return len(scores) >= 0.8 * len(job.found) > 0 and float(np.mean(scores)) > RIGHT
+    count = sum(p is not None for p in job.found)
+    return count >= 0.8 * len(job.found) > 0 and _mean(job.found) > RIGHT
 
 
 def _needs_help(job: _Job) -> bool:
@@ -307,7 +336,7 @@ def _between(job: _Job, times: list[Times | None]) -> list[Times]:
 def _rising(job: _Job, times: list[Times]) -> list[Word]:
     words: list[Word] = []
     floor = 0.0
-    top = job.audio.seconds
+    top = math.floor(job.audio.seconds * 1000) / 1000
     for text, (raw_start, raw_end) in zip(job.words, times, strict=True):
         start = min(max(raw_start, floor), max(top - SHORTEST, 0.0))
         end = min(max(raw_end, start + SHORTEST), top)

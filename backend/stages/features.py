@@ -94,7 +94,7 @@ def activity(audio: Audio) -> Floats:
     measured = level(audio)
     if measured.silent:
         return np.zeros(len(measured.frames), np.float32)
-    low = max(measured.loud - 35.0, min(measured.soft + 6.0, measured.loud - 15.0), SILENT_DB - 10.0)
+    low = max(measured.loud - 35.0, min(measured.soft + 6.0, measured.loud - 15.0))
     high = max(measured.loud - 12.0, low + 3.0)
     ramp = np.clip((measured.frames - low) / (high - low), 0.0, 1.0)
     return (ramp * ramp * (3.0 - 2.0 * ramp)).astype(np.float32)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.progress import Progress
-from backend.stages.scorer import Inventory, Scorer
+from backend.stages.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
+from backend.stages.scorer import Inventory, scorer_for
 from backend.stages.sentences import split_sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Alternative, Word
@@ -61,14 +62,45 @@ def choose(
         raise UserError(f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "unknown_retriever")
     if method == "off" or not words or not library.gestures or density <= 0.0:
         return [], []
+    if method == "openai":
+        return _asked(words, library, density, seed, progress, (llm_url, llm_model, llm_key))
     return _embedded(words, library, density, seed, progress)
+
+
+def _asked(
+    words: Sequence[Word],
+    library: Inventory,
+    density: float,
+    seed: int,
+    progress: Progress | None,
+    server: tuple[str, str, str],
+) -> tuple[list[Choice], list[str]]:
+    """A language model's choices. Where it fails there are none: its user chose it over the embedded retriever."""
+    spans = split_sentences(words)
+    sentences = [[words[i].text for i in span] for span in spans]
+    most = max(1, round(density * MAX_PER_SENTENCE))
+    try:
+        answers, warnings = ask(
+            sentences, library, *server, per_sentence=most, seed=seed, timeout=ANSWER_SECONDS, progress=progress
+        )
+    except UserError as error:
+        return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
+    ids = tuple(sorted(library.gestures))
+    at = {identity: k for k, identity in enumerate(ids)}
+    which = np.zeros((len(words), len(ids)), np.float32)
+    for span, found in zip(spans, answers, strict=True):
+        for answer in found:
+            for rank, identity in enumerate(answer.ids):
+                which[span.start + answer.word, at[identity]] = answer.confidence * 0.6**rank
+    labels = [library.gestures[i].label for i in ids]
+    return select(words, np.ones(len(words), np.float32), which, ids, labels, density, seed), warnings
 
 
 def _embedded(
     words: Sequence[Word], library: Inventory, density: float, seed: int, progress: Progress | None
 ) -> tuple[list[Choice], list[str]]:
     try:
-        scorer = Scorer(library)
+        scorer = scorer_for(library)
     except UserError as error:
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
     spans = split_sentences(words)
@@ -119,6 +151,6 @@ def select(
 def _choice(
     i: int, g: int, score: float, worth: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
 ) -> Choice:
-    ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g][:ALTERNATIVES]
+    ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][:ALTERNATIVES]
     others = tuple(Alternative(ids[k], labels[k], float(worth[i] * which[i, k])) for k in ranked)
     return Choice(i, ids[g], min(score, 1.0), others)

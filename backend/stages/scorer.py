@@ -216,6 +216,18 @@ class Scorer:
         return out
 
 
+_latest: list[tuple[Inventory, Scorer]] = []
+
+
+def scorer_for(library: Inventory) -> Scorer:
+    """The scorer of a library; the last one is kept in memory, since a server asks for the same again and again."""
+    if _latest and _latest[0][0] is library:
+        return _latest[0][1]
+    scorer = Scorer(library)
+    _latest[:] = [(library, scorer)]
+    return scorer
+
+
 def _load_or_fit(samples: Sequence[Sample], ids: Sequence[str], model: Embedder) -> Head:
     described = [json.dumps([s.words, s.index, s.gesture, s.weight]) for s in samples]
     path = cache_folder() / f"retriever-{content_hash([VERSION, model.identity, *ids, *described])}.npz"

