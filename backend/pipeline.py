@@ -24,7 +24,7 @@ from sg_blender_addon.core.wire import motion_arrays, pack
 
 from .progress import Progress
 from .resources import Resources
-from .stages import align, blend, features, generate, place, retrieve, script, transcribe
+from .stages import align, blend, blend_codes, features, generate, place, retrieve, script, transcribe
 from .stages.audio import FEATURE_RATE, SPEECH_RATE, Audio, load_audio
 
 MIN_SECONDS = 0.05
@@ -243,8 +243,14 @@ def finish(
         )
     with watch.stage("blend"):
         progress.stage("Blending gestures", 0.8)
-        library = resources.library(settings.library) if segments else None
-        merged = blend.blend(rhythm, segments, library) if library is not None else rhythm
+        merged = rhythm
+        if segments:
+            library = resources.library(settings.library)
+            segments = blend_codes.choose(weights, segments, library, settings.blend, resources.codes)
+            decoded = blend_codes.decoded_motion(
+                weights, tokens, segments, library, audio.seconds, resources.codes, exact=settings.exact
+            )
+            merged = blend.blend(rhythm, segments, library, decoded=decoded)
         rhythm, merged = rhythm.resample(settings.fps), merged.resample(settings.fps)
     info = {
         "seconds": round(audio.seconds, 4),

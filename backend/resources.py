@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from SG_dataset.library import Library
 
     from backend.models.weights import Weights
+    from backend.stages.blend_codes import CodeCache
 
 KEPT_MODELS = 2
 KEPT_RECORDINGS = 4
@@ -46,8 +47,16 @@ class Resources:
         self._libraries = Memory(KEPT_MODELS)
         self.words = Memory(KEPT_RECORDINGS)
         self.features = Memory(KEPT_RECORDINGS)
-        self.gesture_codes = Memory(1024)
-        self.reconstructions = Memory(1024)
+        self._codes: CodeCache | None = None
+
+    @property
+    def codes(self) -> CodeCache:
+        """Encoded gestures."""
+        if self._codes is None:
+            from backend.stages.blend_codes import CodeCache
+
+            self._codes = CodeCache()
+        return self._codes
 
     @property
     def device(self) -> str:
@@ -60,6 +69,7 @@ class Resources:
     def weights(self, where: str = "starter") -> Weights:
         """Raises UserError where they are missing or damaged."""
         from backend.models.weights import Weights
+    from backend.stages.blend_codes import CodeCache
 
         weights: Weights = self._weights.get(where, lambda: Weights.load(where, self.device))
         return weights

@@ -55,7 +55,8 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 STATUS = {
     "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "library_missing": 404, "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
+    "not_found": 404, "library_missing": 404,
+    "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
 }  # fmt: skip
 
 
@@ -284,6 +285,7 @@ async def post_blend(request: Request) -> Response:
 
 def blend_wire(body: bytes, resources: Resources, limit: int) -> bytes:
     """The body of POST /v1/blend to its answer."""
+    from .stages import blend_codes
     from .stages.blend import blend
 
     meta, arrays = unpack(body, limit)
@@ -296,7 +298,12 @@ def blend_wire(body: bytes, resources: Resources, limit: int) -> bytes:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError("There is no list of segments to blend.", "See docs/protocol.md.", "bad_request") from error
     library = resources.library(str(meta.get("library", "starter")))
-    merged = blend(rhythm, segments, library)
+    decoded = None
+    if any(s.blend == "codes" for s in segments):
+        weights = resources.weights(str(meta.get("weights", "starter")))
+        tokens = blend_codes.tokens_of(weights, rhythm)
+        decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
+    merged = blend(rhythm, segments, library, decoded=decoded)
     return pack({"fps": merged.fps, "skeleton": merged.skeleton.to_json()}, motion_arrays("merged", merged))
 
 

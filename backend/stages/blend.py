@@ -90,6 +90,13 @@ def _sides(hand: str) -> tuple[str, ...]:
     return () if hand in ("none", "head") else ("right", "left")
 
 
+def gesturing_joints(skeleton: Skeleton, hand: str) -> list[int]:
+    """Joints of the gesturing arms, fingers included; of torso and head where no hand gestures."""
+    sides = _sides(hand)
+    chosen = [i for i, n in enumerate(skeleton.names) if _arm_side(n) in sides and _arm_side(n)]
+    return chosen or [i for i, n in enumerate(skeleton.names) if n in _TORSO or n in _HEAD]
+
+
 def touches_face(clip: Motion, hand: str, around: float) -> bool:
     """Whether a gesturing hand or finger tip is near the head at `around` seconds of the clip."""
     moment = clip.at([around])
@@ -188,6 +195,8 @@ def blend(
     rhythm, for segments whose `blend` is "codes"; without it they are blended as motion. UserError where the library
     lacks a segment's gesture.
     """
+    if decoded is not None:
+        decoded = decoded.at(np.arange(len(rhythm)) / rhythm.fps)
     rotations, roots = np.array(rhythm.rotations), np.array(rhythm.root_positions)
     for segment in sorted(segments, key=lambda s: s.start):
         variant = find_variant(library, segment.gesture_id, segment.variant)
