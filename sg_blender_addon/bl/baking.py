@@ -51,11 +51,11 @@ def _in_mode(quaternions: Array, mode: str, near: Array | None) -> Array:
         flip = near is not None and len(quaternions) and np.dot(near, quaternions[0]) < 0
         return -quaternions if flip else quaternions
     if mode == "AXIS_ANGLE":
-        return _axis_angle(quaternions)
+        return _axis_angle(quaternions, near)
     return _euler(quaternions, mode, near)
 
 
-def _axis_angle(q: Array) -> Array:
+def _axis_angle(q: Array, near: Array | None) -> Array:
     """Angle and axis (F, 4) that move without jumps: the axis is held where the rotation vanishes."""
     q = np.where(np.median(q[:, :1]) < 0, -q, q)
     sine = np.linalg.norm(q[:, 1:], axis=1)
@@ -66,7 +66,8 @@ def _axis_angle(q: Array) -> Array:
         last = np.maximum.accumulate(np.where(good, np.arange(len(q)), -1))
         axis = axis[np.where(last < 0, np.argmax(good), last)]
     flips = np.cumprod(np.where(np.sum(axis[1:] * axis[:-1], axis=1) < 0, -1.0, 1.0)) if len(q) > 1 else np.ones(0)
-    signs = np.concatenate([[1.0], flips])
+    first = -1.0 if near is not None and np.dot(near[1:], axis[0]) < 0 else 1.0
+    signs = first * np.concatenate([[1.0], flips])
     angle = np.unwrap(2 * np.arctan2(signs * sine, q[:, 0]))
     return np.column_stack([angle, axis * signs[:, None]])
 

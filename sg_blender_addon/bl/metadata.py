@@ -16,7 +16,7 @@ from . import compat
 KEY = "semantic_gesticulator"
 RHYTHM, SEMANTIC = "rhythm", "semantic"
 _STATE = ("frame_start", "frame_end", "action_frame_start", "action_frame_end", "scale", "repeat", "blend_in",
-          "blend_out", "influence")
+          "blend_out")  # not `influence`: while it is not animated Blender writes the blend of the current frame there
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,11 @@ def content_hash(action: bpy.types.Action) -> str:
     for curve in sorted(compat.fcurves(action), key=lambda c: (c.data_path, c.array_index)):
         points = curve.keyframe_points
         keys = np.empty(2 * len(points), dtype=np.float32)
+        shapes = np.empty(len(points), dtype=np.int32)
         points.foreach_get("co", keys)
+        points.foreach_get("interpolation", shapes)
         digest.update(f"{curve.data_path}[{curve.array_index}]{curve.mute}{len(curve.modifiers)}".encode())
-        digest.update(keys.tobytes())
+        digest.update(keys.tobytes() + shapes.tobytes())
     return digest.hexdigest()
 
 

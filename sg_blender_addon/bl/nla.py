@@ -27,7 +27,7 @@ from .strips import Journal, OurStrip, our_strips
 
 _CHANGED = 2e-3  # a channel that moves less than this (a quarter of a degree, 2 mm) is not part of a gesture
 _LOWER = ("Hips", *(side + part for side in SIDES for part in ("UpLeg", "Leg", "Foot")))
-_SAME_PLACE = 0.3  # share of a strip's length that must be covered by a kept one to be "in its place"
+_SAME_PLACE = 0.3  # share of a gesture's length that must be covered by a kept one to be "in its place"
 
 
 class Performance(Protocol):
@@ -221,10 +221,12 @@ def _in_place_of(work: _Job, span: Span, kept: OurStrip) -> bool:
     new = (span.segment.word_index, span.segment.word, work.source)
     if old is not None and old.word_index >= 0 and (old.word_index, old.word, kept.record.source) == new:
         return True
-    start, end = work.frame(span.start), work.frame(span.end)
-    common = min(end, kept.strip.frame_end) - max(start, kept.strip.frame_start)
-    shorter = min(end - start, kept.strip.frame_end - kept.strip.frame_start)
-    return common > _SAME_PLACE * shorter
+    now = segment_now(kept, work.fps)
+    if now is None:
+        return False
+    start, end = (kept.record.frame_zero + t * work.fps for t in (now.start, now.end))
+    first, last = work.frame(span.segment.start), work.frame(span.segment.end)
+    return min(end, last) - max(start, first) > _SAME_PLACE * min(end - start, last - first)
 
 
 # ---------------------------------------------------------------- building
@@ -251,10 +253,13 @@ class _Building:
 
 def _bake_rhythm(work: _Job) -> bpy.types.Action:
     motion = work.rhythm.at(work.times(0.0, work.seconds))
-    name = f"{strips.RHYTHM_TRACK} · {work.source}" if work.source else strips.RHYTHM_TRACK
-    action = baking.bake(name, work.armature, work.channels(motion))
+    action = baking.bake(_rhythm_name(work), work.armature, work.channels(motion))
     metadata.write(action, work.record(RHYTHM))
     return action
+
+
+def _rhythm_name(work: _Job) -> str:
+    return f"{strips.RHYTHM_TRACK} · {work.source}" if work.source else strips.RHYTHM_TRACK
 
 
 def strip_name(segment: Segment) -> str:
@@ -325,7 +330,7 @@ def _leave_tweak_mode(animation: bpy.types.AnimData) -> None:
 def _link_rhythm(work: _Job, animation: bpy.types.AnimData, action: bpy.types.Action, alone: bool,
                  journal: Journal) -> None:
     track = strips.rhythm_track(animation, journal)
-    strip = strips.add_strip(track, action.name, action, work.frame(0.0), journal)
+    strip = strips.add_strip(track, _rhythm_name(work), action, work.frame(0.0), journal)
     # Where nothing else moves these bones the first and last pose are held, or the character would snap to its rest
     # pose; other animation must show before and after the performance.
     others = len(track.strips) > 1

@@ -15,7 +15,7 @@ from .metadata import Record
 RHYTHM_TRACK = "Gestures: rhythm"
 SEMANTIC_TRACK = "Gestures: semantic"
 _TOUCH = 1e-3  # frames by which strips may touch
-_SAVED = ("name", "extrapolation", "blend_type", "blend_in", "blend_out", "influence", "mute", "use_reverse", "select")
+_SAVED = ("name", "extrapolation", "blend_type", "blend_in", "blend_out", "mute", "use_reverse", "select")
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, st
     birth = has_room(track, start, start + length)
     if birth is None:
         raise RuntimeError(f"no room for {name} on {track.name}")
+    action.name = name
     strip = track.strips.new(name, birth, action)
-    journal.on_failure(lambda: track.strips.remove(strip))
+    journal.on_failure(lambda: _take_back(track, strip, action))
     strip.name = name
     compat.assign(strip, action, slot)
     strip.use_auto_blend = False
@@ -124,15 +125,23 @@ def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, st
     return strip
 
 
+def _take_back(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, action: bpy.types.Action) -> None:
+    track.strips.remove(strip)
+    action.name = "(discarded)"  # the one it should have replaced gets its name back
+
+
 def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: Journal) -> bpy.types.Action | None:
     """Take a strip away, restorably; its Action is returned for `discard` once everything has succeeded."""
     action, slot = strip.action, getattr(strip, "action_slot", None)
     saved = {name: getattr(strip, name) for name in _SAVED}
     times = {name: getattr(strip, name) for name in ("frame_start", "frame_end", "action_frame_start",
                                                      "action_frame_end", "scale", "repeat")}
+    action_name = action.name
     track.strips.remove(strip)
+    action.name = f"{action_name} (old)"  # so that the new one can have its name
 
     def restore() -> None:
+        action.name = action_name
         again = track.strips.new(saved["name"], math.floor(times["frame_start"]), action)
         compat.assign(again, action, slot)
         again.use_auto_blend = False

@@ -63,7 +63,8 @@ def scheme(trunk: list[str], limbs: str, finger: str, left: str, right: str) -> 
             names[side + part] = word.replace("*", s)
         for f in FINGERS:
             for n in (1, 2, 3):
-                names[f"{side}Hand{f}{n}"] = finger.replace("*", s).replace("%", f.lower()).replace("@", f).replace("#", str(n))
+                name = finger.replace("*", s).replace("%", f.lower()).replace("@", f)
+                names[f"{side}Hand{f}{n}"] = name.replace("#", str(n))
     return {j: b for j, b in names.items() if b}
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,9 +9,8 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.retarget import TargetRig, retarget
 from sg_blender_addon.core.skeleton import canonical
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rig_models import FINGERS, Shape, make_rig, pose, rest_motion
+from tests.core.motions import moving, standing
+from tests.core.rig_models import FINGERS, Shape, make_rig, pose, rest_motion
 
 SHAPES = {
     "t_pose": Shape(),
@@ -24,24 +20,6 @@ SHAPES = {
     "legs_apart_and_long": Shape(arms_down=45, legs_apart=6, leg_stretch=1.2, shin_stretch=0.9, roll_seed=5),
     "simple_trunk": Shape(drop=("Spine", "Spine1", "Neck1"), roll_seed=6),
 }
-
-
-def moving(seed: int = 0, frames: int = 40) -> Motion:
-    """Every joint turns smoothly by up to 40 degrees; arms by up to 80; the body sways; the feet stand."""
-    rng = np.random.default_rng(seed)
-    skeleton = canonical()
-    t = np.linspace(0, 2 * np.pi, frames)
-    vectors = np.zeros((frames, len(skeleton), 3))
-    for j, name in enumerate(skeleton.names):
-        size = 80 if name.endswith("Arm") else 6 if name in ("Hips", "LeftFoot", "RightFoot") else 40
-        phase, axis = rng.uniform(0, 6, 3), rng.normal(size=3)
-        vectors[:, j] = np.radians(size) * np.sin(t[:, None] + phase) * axis / np.linalg.norm(axis)
-        if name.endswith("UpLeg"):
-            vectors[:, j] = np.radians(8) * np.sin(t + phase[0])[:, None] * [1.0, 0.2, 0.2] - [0.3, 0, 0]
-        if name in ("LeftLeg", "RightLeg"):
-            vectors[:, j] = np.array([0.5, 0, 0]) + 0.2 * np.sin(t + phase[0])[:, None] * [1.0, 0, 0]
-    root = skeleton.offsets[0] + np.stack([3 * np.sin(t), -4 + np.cos(t), 2 * np.cos(t)], axis=1)
-    return Motion(60.0, skeleton, root, rot.from_rotation_vector(vectors))
 
 
 def directions(positions: dict[str, np.ndarray], pairs: list[tuple[str, str]]) -> np.ndarray:
@@ -98,32 +76,6 @@ def test_the_rest_pose_itself_comes_back_unchanged_in_a_t_pose() -> None:
     # 1 mm: a leg is never stretched to its last half per mille
     assert np.abs(heads[:, trunk] - rig.heads[trunk]).max() < 1e-3
     assert np.abs(result.location).max() < 1e-3
-
-
-def standing(sway: float = 5.0, frames: int = 120) -> Motion:
-    """Hips sway and turn over planted feet (solved on the canonical skeleton itself, to be exact)."""
-    t = np.linspace(0, 4 * np.pi, frames)
-    base = Motion.rest(canonical(), frames, 60.0)
-    root = base.root_positions + np.stack([sway * np.sin(t), -3 + 0.5 * np.cos(t), 0.4 * sway * np.cos(t)], axis=1)
-    q = np.array(base.rotations)
-    q[:, 0] = rot.from_rotation_vector(np.stack([0.05 * np.sin(t), 0.12 * np.cos(t), 0.04 * np.sin(t)], axis=1))
-    motion = Motion(60.0, canonical(), root, q)
-    for side, sign in (("Left", 1), ("Right", -1)):
-        names = [canonical().index(side + n) for n in ("UpLeg", "Leg", "Foot")]
-        ankle = base.forward_kinematics()[0][:, names[2]] + np.array([sign * 4.0, 0, 2.0])
-        hip = motion.forward_kinematics()[0][:, names[0]]
-        line = ankle - hip
-        distance = np.linalg.norm(line, axis=1)
-        a, b = 45.062, 42.058
-        knee = np.arccos(np.clip((a * a + distance**2 - b * b) / (2 * a * distance), -1, 1))
-        bend = np.arccos(np.clip((a * a + b * b - distance**2) / (2 * a * b), -1, 1))
-        aim = rot.between(np.array([0.0, -1, 0]), line)
-        thigh = rot.mul(aim, rot.from_axis_angle(np.array([-1.0, 0, 0]), knee))
-        shin = rot.from_axis_angle(np.array([1.0, 0, 0]), np.pi - bend)
-        q[:, names[0]] = rot.mul(rot.inverse(q[:, 0]), thigh)
-        q[:, names[1]] = shin
-        q[:, names[2]] = rot.inverse(rot.mul(thigh, shin))
-    return Motion(60.0, canonical(), root, q)
 
 
 @pytest.mark.parametrize("name", SHAPES)
