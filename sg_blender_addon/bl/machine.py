@@ -97,6 +97,16 @@ def backend_state() -> str:
     return environment.state(backend_folder(), ROOT)
 
 
+def library() -> str:
+    """Which gesture library the backend shall use."""
+    return folder_or_starter(preferences().library)
+
+
+def folder_or_starter(setting: str) -> str:
+    """A folder setting as the backend wants it: an absolute path, or "starter" when it is empty."""
+    return bpy.path.abspath(setting.strip()) if setting.strip() else "starter"
+
+
 def stays_here(url: str) -> bool:
     """True when an address, as typed, points at this machine."""
     return is_loopback(url.strip() if "://" in url else "http://" + url.strip())

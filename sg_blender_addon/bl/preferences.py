@@ -78,7 +78,9 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
         name="Gesture library", description="Folder of a gesture library. Empty: the starter's", subtype="DIR_PATH"
     )
     cache_folder: bpy.props.StringProperty(
-        name="Cache", description="Folder for downloaded speech models. Empty: where such models usually go", subtype="DIR_PATH"
+        name="Cache",
+        description="Folder for downloaded speech models. Empty: where such models usually go",
+        subtype="DIR_PATH",
     )
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import bpy
 
-from ..client.connection import BackendChoice
 from ..client.generation import GenerateRequest
 from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
@@ -100,8 +99,8 @@ def request(context: bpy.types.Context, shot: Shot, locked: tuple[Segment, ...] 
         llm_key=machine_settings.llm_key.strip() if retriever == "openai" else "",
         engine=machine_settings.engine,
         whisper_model=machine_settings.whisper_model.strip(),
-        weights=_folder(machine_settings.weights),
-        library=_folder(machine_settings.library),
+        weights=machine.folder_or_starter(machine_settings.weights),
+        library=machine.library(),
         script=script,
         script_kind=kind,
         exact=settings.exact,
@@ -115,20 +114,11 @@ def request(context: bpy.types.Context, shot: Shot, locked: tuple[Segment, ...] 
     return GenerateRequest(backend, shot.voice.audio, wanted)
 
 
-def reach(context: bpy.types.Context) -> BackendChoice:
-    """The backend to talk to for anything else than a generation."""
-    return machine.backend_choice()
-
-
 def _script(text: bpy.types.Text | None) -> tuple[str, str]:
     if text is None:
         return "", "txt"
     ending = text.name[-4:].lower()
     return text.as_string(), SCRIPT_KINDS.get(ending, "txt")
-
-
-def _folder(setting: str) -> str:
-    return bpy.path.abspath(setting.strip()) if setting.strip() else "starter"
 
 
 def _check_llm(retriever: str, settings: bpy.types.AddonPreferences) -> None:

@@ -131,8 +131,9 @@ class Api:
         """(meta, arrays) of a finished job: REPORT.json with fps and skeleton, and the motions."""
         return self._wire("GET", f"/v1/jobs/{quote(job)}/result")
 
-    def gestures(self, query: str = "") -> list[dict[str, Any]]:
-        data = self._json("GET", "/v1/gestures", params={"q": query})
+    def gestures(self, query: str = "", library: str = "starter") -> list[dict[str, Any]]:
+        """The library's gestures: all of them by label, or those that fit the query, best first."""
+        data = self._json("GET", "/v1/gestures", params={"q": query, "library": library})
         found = data.get("gestures")
         return [dict(item) for item in found] if isinstance(found, Sequence) else []
 

@@ -19,6 +19,7 @@ bpy = pytest.importorskip("bpy")
 import addon_utils  # noqa: E402 - there only with bpy
 
 REPOSITORY, EXTENSION = "dev", "semantic_gesticulator"
+SMALL_SERVER = ROOT / "tests" / "client" / "small_server"
 PACKAGE = f"bl_ext.{REPOSITORY}.{EXTENSION}"
 
 
@@ -56,3 +57,29 @@ def addon(package: str):
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     bpy.context.preferences.system.use_online_access = True
     yield sys.modules[f"{package}.sg_blender_addon"]
+
+
+@pytest.fixture
+def small(addon, monkeypatch):
+    """The add-on, its preferences pointing to the small server of the client's tests."""
+    from tests.bl.scenes import module
+
+    machine = module(addon, "machine")
+    monkeypatch.setattr(machine, "ROOT", SMALL_SERVER)
+    settings = machine.preferences()
+    settings.backend_mode, settings.python_path = "OWN", sys.executable
+    yield addon
+    module(addon, "live").connection.stop()
+
+
+@pytest.fixture
+def shot(small, tmp_path):
+    """A scene at 24 fps with a speaker and a voice strip that starts at frame 11; gives the armature."""
+    from tests.bl import scenes
+
+    scene = scenes.empty()
+    strip = scenes.add_voice(scene, scenes.write_tone(tmp_path / "voice.wav"), 11)
+    character = scenes.add_character()
+    scene.gesticulator.character = character
+    scene.gesticulator.voice = strip.name
+    return character

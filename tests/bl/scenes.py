@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+import sys
 import wave
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -16,6 +18,11 @@ from tests.core.rig_models import Shape
 
 STRIP_FIXTURE = Path(__file__).parents[1] / "data" / "voice_strip.blend"
 """A scene with one sound strip "voice", saved by 4.5: Blender's 4.2 wheel has no sound module to make one."""
+
+
+def module(addon: ModuleType, name: str) -> ModuleType:
+    """A module of the add-on's `bl`, as Blender loaded it (not as pytest would import it)."""
+    return sys.modules[f"{addon.__name__}.bl.{name}"]
 
 
 def write_tone(path: Path, seconds: float = 3.0, rate: int = 16000) -> Path:

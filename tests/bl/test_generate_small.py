@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -11,36 +10,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from tests.bl import scenes  # noqa: E402 - only with bpy
-
-SMALL_SERVER = Path(__file__).parents[1] / "client" / "small_server"
-
-
-@pytest.fixture
-def small(addon, monkeypatch):
-    """The add-on, its preferences pointing to the small server."""
-    from importlib import import_module
-
-    machine = import_module(f"{addon.__name__}.bl.machine")
-    monkeypatch.setattr(machine, "ROOT", SMALL_SERVER)
-    machine.preferences().backend_mode = "OWN"
-    machine.preferences().python_path = sys.executable
-    yield addon
-    import_module(f"{addon.__name__}.bl.live").connection.stop()
-
-
-@pytest.fixture
-def shot(small, tmp_path):
-    """A scene at 24 fps with a speaker and a voice strip that starts at frame 11; gives the armature."""
-    scene = scenes.empty()
-    strip = scenes.add_voice(scene, scenes.write_tone(tmp_path / "voice.wav"), 11)
-    character = scenes.add_character()
-    scene.gesticulator.character = character
-    scene.gesticulator.voice = strip.name
-    return character
-
-
-def module(addon, name):
-    return sys.modules[f"{addon.__name__}.bl.{name}"]
+from tests.bl.scenes import module  # noqa: E402
 
 
 def script(text: str) -> None:

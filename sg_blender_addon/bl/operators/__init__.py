@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import generate, rig, setup, voice
+from . import choosing, generate, moving, rig, setup, voice
 
-CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES)
+CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES, *choosing.CLASSES, *moving.CLASSES)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import bpy
 
-from ...client.generation import generate
-from ...client.job import Job
+from ...client.editing import GestureInfo
+from ...client.editing import catalogue as list_gestures
+from ...client.generation import GenerateRequest, Take, generate
+from ...client.job import Control, Job
+from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import live, machine, nla, performance, shot, sound_strips
+from .. import catalogue, live, machine, nla, performance, shot, sound_strips
 from ..gestures import semantic
 from .base import GesticulatorOperator, waits
 from .rig import character_reason
@@ -32,8 +35,29 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         target = shot.read(context)
         wanted = shot.request(context, target, locked=kept_segments(target))
-        job = Job("generate", lambda control: generate(live.connection, wanted, control))
-        return live.run(job, lambda take: performance.apply(target, take), wait=waits(self.wait))
+        job = Job("generate", lambda control: work(wanted, control))
+        return live.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
+
+
+def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[GestureInfo, ...]]:
+    """Generate, and learn on the way which gestures there are to swap to."""
+    take = generate(live.connection, wanted, control)
+    control.report("Listing the gestures", 0.99)
+    api = live.connection.open(wanted.backend)
+    try:
+        return take, list_gestures(api, wanted.settings.library)
+    except UserError:  # without the list the search box has the retriever's ideas alone
+        return take, ()
+    finally:
+        api.close()
+
+
+def let_in(target: shot.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> str:
+    """The result's way into the scene, on the main thread."""
+    message = performance.apply(target, take)
+    if gestures:
+        catalogue.remember(wanted.settings.library, gestures)
+    return message
 
 
 def voice_reason(context: bpy.types.Context) -> str:

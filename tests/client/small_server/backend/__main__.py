@@ -26,6 +26,13 @@ from sg_blender_addon.core.skeleton import canonical
 SECONDS = 3.0
 WORDS = [("Hello,", 0.2, 0.6), ("this", 0.7, 0.9), ("is", 0.9, 1.1), ("good.", 1.2, 1.8)]
 SLOW_S = 20.0
+PHASES = {"stroke_start": 0.1, "stroke": 0.25, "stroke_end": 0.5, "retraction": 0.6}
+GESTURES = [
+    {"id": "0002", "label": "HAND RING", "description": "A ring.",
+     "variants": [{"number": 1, "hand": "right", "seconds": 1.2, "phases": PHASES}]},
+    {"id": "0001", "label": "THUMB UP", "description": "A thumb.",
+     "variants": [{"number": n, "hand": "right", "seconds": 1.0, "phases": PHASES} for n in (1, 2)]},
+]
 
 audio: set[str] = set()
 jobs: dict[str, dict] = {}
@@ -51,7 +58,7 @@ def result(job: dict) -> bytes:
         "fps": fps,
         "skeleton": rhythm.skeleton.to_json(),
         "words": [{"text": t, "start": a, "end": b} for t, a, b in WORDS],
-        "segments": [segment(job["settings"])],
+        "segments": job["settings"].get("locked") or [segment(job["settings"])],
         "warnings": [],
         "audio": {"seconds": SECONDS},
     }
@@ -64,6 +71,19 @@ def segment(settings: dict) -> dict:
         "stroke": 1.25, "end": 2.0, "confidence": 0.9,
         "alternatives": [{"gesture_id": "0002", "label": "HAND RING", "confidence": 0.5}],
     }
+
+
+def blend(body: bytes) -> bytes:
+    """The rhythm with the right arm raised around every stroke."""
+    meta, arrays = wire.unpack(body)
+    rhythm = wire.motion_from("rhythm", meta, arrays)
+    seconds, turns = np.arange(len(rhythm)) / rhythm.fps, rhythm.rotations.astype(float)
+    arm = rhythm.skeleton.index("RightArm")
+    for given in meta["segments"]:
+        lift = np.clip(1 - np.abs(seconds - given["stroke"]) / 0.4, 0, 1)
+        turns[:, arm] = rotations.mul(turns[:, arm], rotations.from_axis_angle(np.array([0.0, 0, 1]), lift))
+    merged = Motion(rhythm.fps, rhythm.skeleton, rhythm.root_positions, turns)
+    return wire.pack({"fps": rhythm.fps, "skeleton": rhythm.skeleton.to_json()}, wire.motion_arrays("merged", merged))
 
 
 def work(job: dict) -> None:
@@ -91,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         if parts == ["v1", "health"]:
             self.json({"version": "0.0-small", "api_version": 1})
         elif parts == ["v1", "gestures"]:
-            self.json({"gestures": [{"id": "0001", "label": "THUMB UP", "variants": 2}]})
+            self.json({"gestures": GESTURES})
         elif parts[:2] == ["v1", "jobs"] and parts[2] in jobs:
             self.job(jobs[parts[2]], wants_result=len(parts) == 4)
         else:
@@ -111,6 +131,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.body()
         if not self.allowed():
+            return
+        if self.path == "/v1/blend":
+            self.raw(blend(body), "application/x-npz")
             return
         data = json.loads(body)
         if data["audio"] not in audio:

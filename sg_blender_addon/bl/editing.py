@@ -1,0 +1,105 @@
+"""Single gestures changed on the NLA: what to ask the backend, and how its answer gets into the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import bpy
+
+from ..client.editing import Rearranged, Rearrangement
+from ..core.errors import UserError
+from ..core.timeline import Segment
+from . import compat, machine, mapping, nla, takes
+from .gestures import semantic
+from .metadata import RHYTHM, Record
+from .performance import push_undo
+from .strips import OurStrip, our_strips
+
+FRAME_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Target:
+    """The character's performance that is edited, as names and plain values."""
+
+    scene_uid: int
+    character_uid: int
+    source: str
+    take: str
+    frame_zero: float
+    fps: float
+    seconds: float
+
+    def find(self) -> tuple[bpy.types.Scene, bpy.types.Object]:
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self.scene_uid), None)
+        character = next((o for o in bpy.data.objects if o.session_uid == self.character_uid), None)
+        if scene is None or character is None:
+            raise UserError("The character was removed meanwhile.", "Nothing was changed.", "target_gone")
+        return scene, character
+
+
+def target(context: bpy.types.Context, record: Record | None = None) -> Target:
+    """The performance that a strip belongs to, or that of the chosen voice; UserError when nothing was generated."""
+    settings = context.scene.gesticulator
+    record = record or _rhythm_record(settings.character, settings.voice)
+    if abs(record.fps - compat.scene_fps(context.scene)) > FRAME_TOLERANCE:
+        raise UserError(
+            "The scene's frame rate was changed since these gestures were made.", "Generate once more.", "fps_changed"
+        )
+    return Target(
+        context.scene.session_uid, settings.character.session_uid, record.source, record.job, record.frame_zero,
+        record.fps, record.seconds,
+    )
+
+
+def _rhythm_record(character: bpy.types.Object, voice: str) -> Record:
+    records = [ours.record for ours in our_strips(character) if ours.record.kind == RHYTHM]
+    fitting = [record for record in records if record.source == voice] or records
+    if not fitting:
+        raise UserError("There is no performance to change.", "Press Generate first.", "no_performance")
+    return fitting[0]
+
+
+def segments_now(character: bpy.types.Object, where: Target) -> list[tuple[OurStrip, Segment]]:
+    """The performance's gestures as they lie now, muted ones left out: the rhythm shows in their place."""
+    found = []
+    for ours in semantic(character):
+        if ours.record.source == where.source and not ours.strip.mute:
+            segment = nla.segment_now(ours, where.fps)
+            if segment is not None:
+                found.append((ours, segment))
+    return found
+
+
+def rearrangement(
+    where: Target, stay: Sequence[Segment], placed: Sequence[Segment], *, natural: bool
+) -> Rearrangement:
+    return Rearrangement(
+        machine.backend_choice(), takes.path_of(where.take), tuple(stay), tuple(placed), natural, machine.library()
+    )
+
+
+def place(
+    where: Target, strips: Sequence[str], message: Callable[[Sequence[Segment]], str]
+) -> Callable[[Rearranged], str]:
+    """What to do with the backend's answer: put each placed gesture into the place of the strip of that name.
+
+    An empty name adds a strip. The animator chose these gestures, so they are locked: generating again keeps them.
+    """
+
+    def apply(answer: Rearranged) -> str:
+        scene, character = where.find()
+        present = {ours.strip.name: ours.strip for ours in semantic(character)}
+        if any(name and name not in present for name in strips):
+            raise UserError("The gesture was removed meanwhile.", "Nothing was changed.", "target_gone")
+        bone_map = mapping.of(character)
+        for name, segment in zip(strips, answer.placed, strict=True):
+            nla.place_segment(
+                character, answer.take, segment, bone_map, scene=scene, frame_start=where.frame_zero,
+                source=where.source, job=where.take, replacing=present.get(name), lock=True,
+            )
+        push_undo("Change gestures")
+        return message(answer.placed)
+
+    return apply
