@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from SG_dataset.library import Library
-
     from backend.models.weights import Weights
     from backend.stages.blend_codes import CodeCache
+    from SG_dataset.library import Library
 
 KEPT_MODELS = 2
 KEPT_RECORDINGS = 4
@@ -69,14 +69,23 @@ class Resources:
     def weights(self, where: str = "starter") -> Weights:
         """Raises UserError where they are missing or damaged."""
         from backend.models.weights import Weights
-    from backend.stages.blend_codes import CodeCache
 
-        weights: Weights = self._weights.get(where, lambda: Weights.load(where, self.device))
+        key = (where, _changed(where, "weights.json"))
+        weights: Weights = self._weights.get(key, lambda: Weights.load(where, self.device))
         return weights
 
     def library(self, where: str = "starter") -> Library:
         """Raises UserError where it is missing or damaged."""
         from SG_dataset.library import Library
 
-        library: Library = self._libraries.get(where, lambda: Library.load(where))
+        key = (where, _changed(where, "library.zip"))
+        library: Library = self._libraries.get(key, lambda: Library.load(where))
         return library
+
+
+def _changed(where: str, name: str) -> float:
+    """When a folder's file was last written, so that new weights of the same name are noticed; 0 for our own."""
+    try:
+        return (Path(where) / name).stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,9 +1,10 @@
 """Gestures in the domain of codes: encode, lay over the rhythm's codes, mix at the borders, decode.
 
-This is how Semantic Gesticulator blends (arXiv 2405.09814): the gesture's codes replace the rhythm's, and at the borders
-the summed latents of both are mixed and quantised again, so that the decoder makes the transition. Other than in the
-released code, each part (body, hands) mixes with its own side of the gesture at every border token, weights follow half
-a cosine, gestures may begin anywhere, and their stroke is exact: the clip is encoded as it lies on the token grid.
+This is how Semantic Gesticulator blends (arXiv 2405.09814): the gesture's codes replace the rhythm's, and at the
+borders the summed latents of both are mixed and quantised again, so that the decoder makes the transition. Other than
+in the released code, each part (body, hands) mixes with its own side of the gesture at every border token, weights
+follow half a cosine, gestures may begin anywhere, and their stroke is exact: the clip is encoded as it lies on the
+token grid.
 
 Codes lose detail, fingers above all. `choose` therefore measures for every variant what encoding and decoding does to
 the hands and takes this way only where it does no harm; else the gesture is blended as motion (`blend`).
