@@ -1,0 +1,1 @@
+"""Bringing one's own motion: BVH folders and SeG downloads become a gesture library like ours."""

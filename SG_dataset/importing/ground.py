@@ -1,0 +1,173 @@
+"""Standing right: facing +Z, our height, feet on the floor where our rest pose has them, legs of our length.
+
+A foot that stands through a clip is put on the rest pose's place; a foot that steps, taps or kicks keeps its movement
+relative to where it started. Knees then bend as the hips ask (two-bone solve).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.bone_maps import SIDES
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.importing.retarget import Posed
+from SG_dataset.rest import rest_pose
+
+Floats = NDArray[np.floating[Any]]
+
+UP = np.array([0.0, 1.0, 0.0])
+AHEAD = np.array([0.0, 0.0, 1.0])
+STANDING = 4.0  # cm that the ankle of a standing foot may wander (mocap noise, weight shifts)
+FLAT = np.radians(12.0)  # and turn
+_REACH = 0.02  # cm short of straight legs, as the rest pose's own legs
+
+
+@dataclass(frozen=True, eq=False)
+class Stance:
+    """Where ankles and feet are to be: per side ankle places (F, 3), foot rotations (F, 4), and whether it stands."""
+
+    ankles: dict[str, Floats]
+    feet: dict[str, Floats]
+    stands: dict[str, bool]
+
+
+@cache
+def rest_stance() -> dict[str, tuple[Floats, Floats]]:
+    """Ankle place (3,) and foot rotation (4,) of each side in the shared rest pose."""
+    root, local = rest_pose()
+    places, world = Motion(60.0, canonical(), root[None], local[None]).forward_kinematics()
+    return {
+        side: (places[0, canonical().index(side + "Foot")], world[0, canonical().index(side + "Foot")])
+        for side in SIDES
+    }
+
+
+def face_forward(posed: Posed, still: slice) -> Posed:
+    """Turn the whole performance so that hips and chest face +Z on average over the `still` frames."""
+    trunk = posed.world[still][:, [canonical().index("Hips"), canonical().index("Spine2")]]
+    ahead = rot.rotate(trunk, AHEAD).mean(axis=(0, 1)) * np.array([1.0, 0.0, 1.0])
+    if np.linalg.norm(ahead) < 0.2:  # lying or somersaulting: no heading to speak of
+        return posed
+    turn = rot.between(ahead, AHEAD)
+    return replace(posed, root=rot.rotate(turn, posed.root), world=rot.mul(turn, posed.world))
+
+
+def on_floor(posed: Posed, still: slice) -> tuple[Floats, Stance]:
+    """Root path (F, 3) over our floor, starting at the rest place, and the stance of the feet."""
+    root = np.array(posed.root)
+    rest_root = rest_pose()[0]
+    if not {"LeftFoot", "RightFoot"} <= posed.found:  # no legs: it stands as we do
+        root += rest_root - np.median(root[still], axis=0)
+        return root, _standing(len(root))
+    places = Motion(posed.fps, canonical(), root, posed.local()).forward_kinematics()[0]
+    ankles = {side: places[:, canonical().index(side + "Foot")] for side in SIDES}
+    lowest = np.percentile(np.minimum(*(a[:, 1] for a in ankles.values())), 5)
+    middle = np.mean([np.median(a[still], axis=0) for a in ankles.values()], axis=0)
+    goal = np.mean([place for place, _ in rest_stance().values()], axis=0)
+    shift = np.array([goal[0] - middle[0], goal[1] - lowest, goal[2] - middle[2]])
+    return root + shift, _stance(posed, {side: a + shift for side, a in ankles.items()}, still)
+
+
+def _standing(frames: int) -> Stance:
+    stance = rest_stance()
+    return Stance(
+        {s: np.tile(stance[s][0], (frames, 1)) for s in SIDES},
+        {s: np.tile(stance[s][1], (frames, 1)) for s in SIDES},
+        dict.fromkeys(SIDES, True),
+    )
+
+
+def _stance(posed: Posed, ankles: dict[str, Floats], still: slice) -> Stance:
+    result = _standing(len(posed.root))
+    for side in SIDES:
+        foot = rot.continuous(posed.world[:, canonical().index(side + "Foot")])
+        start = rot.normalize(np.mean(foot[still], axis=0))
+        moved = rot.mul(foot, rot.inverse(start))
+        path = ankles[side] - np.median(ankles[side][still], axis=0)
+        wander = float(np.ptp(path, axis=0).max())
+        if wander < STANDING and float(rot.angle(moved).max()) < FLAT:
+            continue
+        result.stands[side] = False
+        place, turn = rest_stance()[side]
+        result.ankles[side] = place + path
+        result.ankles[side][:, 1] = np.maximum(result.ankles[side][:, 1], place[1] - 1.0)
+        result.feet[side] = rot.mul(moved, turn)
+    return result
+
+
+def bend_legs(root: Floats, local: Floats, stance: Stance, poles: dict[str, Floats]) -> Floats:
+    """Local rotations (F, J, 4) with legs that reach the stance's ankles from hips at `root` (F, 3).
+
+    poles: per side directions (F, 3) that the knees go to.
+    """
+    local = np.array(local)
+    skeleton, hips = canonical(), local[:, 0]
+    for side in SIDES:
+        names = [side + n for n in ("UpLeg", "Leg", "Foot")]
+        upper, lower, foot = (skeleton.index(n) for n in names)
+        start = root + rot.rotate(hips, skeleton.offsets[upper])
+        thigh, shin = _solve(start, stance.ankles[side], poles[side], skeleton.offsets[lower], skeleton.offsets[foot])
+        local[:, upper] = rot.mul(rot.inverse(hips), thigh)
+        local[:, lower] = rot.mul(rot.inverse(thigh), shin)
+        local[:, foot] = rot.mul(rot.inverse(shin), stance.feet[side])
+    return local
+
+
+def _solve(start: Floats, goal: Floats, pole: Floats, upper: Floats, lower: Floats) -> tuple[Floats, Floats]:
+    """World rotations (F, 4) of thigh and shin; bones hang along -Y at rest, the knee is a hinge about X."""
+    a, b = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
+    line = goal - start
+    reach = np.clip(np.linalg.norm(line, axis=-1), abs(a - b) + _REACH, a + b - _REACH)
+    down = rot.normalize(line)
+    ahead = rot.normalize(pole - np.sum(pole * down, axis=-1, keepdims=True) * down)
+    bend = np.arccos(np.clip((a * a + reach**2 - b * b) / (2 * a * reach), -1, 1))[:, None]
+    knee = np.pi - np.arccos(np.clip((a * a + b * b - reach**2) / (2 * a * b), -1, 1))
+    along = np.cos(bend) * down + np.sin(bend) * ahead
+    front = np.cos(bend) * ahead - np.sin(bend) * down
+    thigh = rot.from_matrix(np.stack([rot.cross(-along, front), -along, front], -1))
+    return thigh, rot.mul(thigh, rot.from_axis_angle([1.0, 0.0, 0.0], knee))
+
+
+def knee_poles(posed: Posed, stance: Stance) -> dict[str, Floats]:
+    """Where the knees point (F, 3): the source's thighs, drawn to the foot's heading."""
+    poles = {}
+    for side in SIDES:
+        toes = rot.rotate(stance.feet[side], AHEAD)
+        if side + "UpLeg" in posed.found:
+            toes = toes + 0.5 * rot.rotate(posed.world[:, canonical().index(side + "UpLeg")], AHEAD)
+        poles[side] = toes
+    return poles
+
+
+def lower_to_reach(root: Floats, local: Floats, stance: Stance) -> Floats:
+    """Root path (F, 3) lowered, by one amount for the whole clip, until standing feet can be reached."""
+    skeleton = canonical()
+    least = 0.0
+    for side in SIDES:
+        length = float(np.linalg.norm(skeleton.offsets[skeleton.index(side + "Leg")])) + float(
+            np.linalg.norm(skeleton.offsets[skeleton.index(side + "Foot")])
+        )
+        start = root + rot.rotate(local[:, 0], skeleton.offsets[skeleton.index(side + "UpLeg")])
+        line = start - stance.ankles[side]
+        flat = np.linalg.norm(line[:, [0, 2]], axis=-1)
+        highest = np.sqrt(np.maximum((length - _REACH) ** 2 - flat**2, 0.0))
+        least = max(least, float(np.percentile(line[:, 1] - highest, 95)))
+    return root - np.array([0.0, max(least, 0.0), 0.0])
+
+
+__all__ = [
+    "Stance",
+    "bend_legs",
+    "face_forward",
+    "knee_poles",
+    "lower_to_reach",
+    "on_floor",
+    "rest_stance",
+]

@@ -1,0 +1,207 @@
+"""Preparation, stroke, hold and retraction of a recorded gesture (Kendon 2004; Kita, van Gijn and van der Hulst 1998).
+
+Hands are followed as points of the palm and finger tips seen from the chest; where no hand does anything, the head,
+then the feet. Movement that leaves the rest and first comes to a stop or turns is the preparation; the last movement back to
+rest is the retraction; what lies between is stroke, and stillness at its end is hold. A hand that only rises, stays and
+sinks has its stroke in the last part of the rise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.motion import Motion
+from SG_dataset.compiler.compile import Phases
+from SG_dataset.importing.smooth import low_pass
+
+Floats = NDArray[np.floating[Any]]
+
+ANALYSIS_CUTOFF = 6.0  # Hz
+MOVES = 10.0  # cm that a hand must leave its place by to count as gesturing
+MOVES_TOO = 0.35  # of the other hand's travel, for a gesture of both hands
+HEAD_MOVES, FOOT_MOVES = 2.5, 3.0  # cm, of nose and toes
+SLOW = 0.12  # of the peak speed: below it a hand rests or holds
+ARRIVES, LEAVES = 0.5, 0.35  # of the peak speed: a minimum below it ends a preparation, begins a retraction
+FAR = 0.3  # of the farthest distance from rest that a preparation covers at least
+A_BEAT = 0.5  # of the peak speed: a first or last movement faster than that is itself a beat of the head
+LATE_RISE = 0.35  # s: the most of a plain rise that counts as stroke
+BEAT_ENDS = 0.5  # of its peak speed: a minimum below it ends a beat
+SETTLING = 0.05  # s
+LEAST_STROKE = 5.0  # cm/s: slower is sway
+_POINTS = ("Hand", "HandIndex1", "HandPinky1", "HandIndex3", "HandThumb3")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Times in seconds from the source clip's start: onset and offset of movement, the phases, and who gestures."""
+
+    onset: float
+    offset: float
+    phases: Phases
+    hand: str
+    rests_before: bool
+    rests_after: bool
+
+
+class Still(Exception):  # noqa: N818 - says what was seen
+    """Nothing in the clip moves enough to be a gesture."""
+
+
+def find_phases(motion: Motion) -> Found:
+    """Phases of a recorded gesture on the canonical skeleton; raises Still where nothing gestures."""
+    fps = motion.fps
+    hand, tracks, toes = _actors(motion)
+    tracks, toes = (low_pass(t.reshape(len(t), -1), fps, ANALYSIS_CUTOFF).reshape(t.shape) for t in (tracks, toes))
+    speed = _speed(tracks, fps)
+    away_start, away_end = (_distance(tracks, tracks[f]) for f in (slice(0, 3), slice(-3, None)))
+    onset, offset = _movement(speed, away_start, away_end, fps)
+    arrive = _arrival(speed, away_start, onset, offset)
+    leave = _departure(speed, away_end, arrive, offset)
+    if hand == "none":
+        arrive, leave = _beats_at_ends(speed, onset, arrive, leave, offset)
+    stepping = _travel(toes) > FOOT_MOVES and hand != "none"
+    phases = _inside(speed, onset, arrive, leave, fps, _speed(toes, fps) if stepping else None)
+    least = SLOW * speed.max()
+    return Found(
+        onset / fps,
+        offset / fps,
+        phases,
+        hand,
+        bool(speed[: max(3, round(0.05 * fps))].mean() < 2 * least),
+        bool(speed[-max(3, round(0.05 * fps)) :].mean() < 2 * least),
+    )
+
+
+def _actors(motion: Motion) -> tuple[str, Floats, Floats]:
+    """Who gestures ("right", "left", "both", "none"), the points (F, P, 3) that show it, and the toes (F, 2, 3)."""
+    places, world = motion.forward_kinematics()
+    sk = motion.skeleton
+    chest = sk.index("Spine2")
+
+    def seen(points: Floats, centre: int = chest) -> Floats:
+        return np.asarray(rot.rotate(rot.inverse(world[:, centre, None]), points - places[:, centre, None]))
+
+    feet = [sk.index(s + "Foot") for s in ("Right", "Left")]
+    toes = places[:, feet] + rot.rotate(world[:, feet], np.array([0.0, -8.0, 15.0]))
+    tracks = {s: seen(places[:, [sk.index(s + p) for p in _POINTS]]) for s in ("Right", "Left")}
+    travel = {s: _travel(t) for s, t in tracks.items()}
+    most = max(travel.values())
+    if most > MOVES:
+        acting = [s for s in tracks if travel[s] > max(MOVES, MOVES_TOO * most)]
+        points = np.concatenate([tracks[s] for s in acting], axis=1)
+        return ("both" if len(acting) == 2 else acting[0].lower()), points, toes
+    head = sk.index("Head")
+    nose = places[:, [head]] + rot.rotate(world[:, [head]], np.array([0.0, 6.0, 11.0]))
+    nose = seen(nose, sk.index("Hips"))
+    if _travel(toes) > FOOT_MOVES and _travel(toes) > _travel(nose):
+        return "none", toes, toes
+    if _travel(nose) > HEAD_MOVES:
+        return "none", nose, toes
+    raise Still
+
+
+def _travel(track: Floats) -> float:
+    """The farthest (cm) that the points' mean or any of them gets from where it starts, noise left out."""
+    path = np.linalg.norm(track - np.median(track[: max(1, len(track) // 12)], axis=0), axis=-1)
+    return float(np.percentile(path, 98, axis=0).max())
+
+
+def _speed(track: Floats, fps: float) -> Floats:
+    """Root mean square speed (F,) of the points, cm/s."""
+    return np.asarray(np.sqrt((np.gradient(track, axis=0) ** 2).sum(-1).mean(-1)) * fps)
+
+
+def _distance(track: Floats, rest: Floats) -> Floats:
+    return np.asarray(np.sqrt(((track - rest.mean(axis=0)) ** 2).sum(-1).mean(-1)))
+
+
+def _movement(speed: Floats, away_start: Floats, away_end: Floats, fps: float) -> tuple[int, int]:
+    """First and last frame of the gesture; outside, the actors are slow and near where the clip begins or ends."""
+    limit, near = SLOW * speed.max(), 0.08 * max(away_start.max(), away_end.max())
+    busy = (speed > limit) & ((away_start > near) | (away_end > near))
+    frames = np.flatnonzero(busy)
+    onset, offset = int(frames[0]), int(frames[-1])
+    while onset > 0 and speed[onset - 1] < speed[onset] and speed[onset] > 0.3 * limit:
+        onset -= 1
+    while offset < len(speed) - 1 and speed[offset + 1] < speed[offset] and speed[offset] > 0.3 * limit:
+        offset += 1
+    return onset, offset
+
+
+def _arrival(speed: Floats, away: Floats, onset: int, offset: int) -> int:
+    """Frame at which the preparation ends: the first stop or turn after getting away from rest."""
+    far = FAR * away[onset : offset + 1].max()
+    top = speed[onset]
+    for f in range(onset + 1, offset):
+        top = max(top, speed[f])
+        minimum = speed[f] <= speed[f - 1] and speed[f] < speed[f + 1]
+        if away[f] > far and ((minimum and speed[f] < ARRIVES * top) or speed[f] < SLOW * top):
+            return f
+    return int(onset + np.argmax(away[onset : offset + 1]))
+
+
+def _departure(speed: Floats, away: Floats, arrive: int, offset: int) -> int:
+    """Frame at which the retraction begins: the last stop or turn before coming home."""
+    far = FAR * away[arrive : offset + 1].max()
+    top = speed[offset]
+    for f in range(offset - 1, arrive, -1):
+        top = max(top, speed[f])
+        minimum = speed[f] < speed[f - 1] and speed[f] <= speed[f + 1]
+        if away[f] > far and ((minimum and speed[f] < LEAVES * top) or speed[f] < SLOW * top):
+            while f > arrive and speed[f - 1] < speed[f]:  # down to where the hand still stands
+                f -= 1
+            return f
+    return arrive
+
+
+def _beats_at_ends(speed: Floats, onset: int, arrive: int, leave: int, offset: int) -> tuple[int, int]:
+    """A nodding head needs no preparation: quick first and last movements belong to the stroke."""
+    quick = A_BEAT * float(speed.max())
+    if speed[onset : arrive + 1].max() > quick:
+        arrive = onset
+    if speed[leave : offset + 1].max() > quick:
+        leave = offset
+    return arrive, leave
+
+
+def _inside(speed: Floats, onset: int, arrive: int, leave: int, fps: float, others: Floats | None = None) -> Phases:
+    """Stroke, its instant and its end, from what happens between preparation and retraction.
+
+    others: the speed of other parts of the body, whose beats count where the hands only stay.
+    """
+    margin = round(SETTLING * fps)  # the tail of the preparation and the head of the retraction are not stroke
+    part = speed[arrive + margin : leave - margin + 1]
+    busy = np.flatnonzero(part > max(LEAST_STROKE, 0.3 * float(part.max()))) if len(part) else np.array([], int)
+    if len(busy) < max(3, round(0.05 * fps)) and others is not None:
+        return _inside(others, onset, arrive, leave, fps)
+    if len(busy) < max(3, round(0.05 * fps)):  # a plain rise: its last part is the stroke
+        peak = onset + int(np.argmax(speed[onset : arrive + 1]))
+        start = max(peak, arrive - round(LATE_RISE * fps))
+        return Phases(start / fps, arrive / fps, arrive / fps, max(leave, arrive) / fps)
+    start, end = _calm(speed, arrive + margin + int(busy[0]), -1), _calm(speed, arrive + margin + int(busy[-1]), 1)
+    start, end = max(start, arrive), min(end, leave)
+    return Phases(start / fps, _accent(speed, start, end) / fps, end / fps, leave / fps)
+
+
+def _calm(speed: Floats, f: int, step: int) -> int:
+    """The frame next to f, in the direction of `step`, where a movement begins or has ended."""
+    least = 0.15 * speed[max(0, f - 12) : f + 12].max()
+    while 0 < f < len(speed) - 1 and speed[f + step] < speed[f] and speed[f] > least:
+        f += step
+    return f
+
+
+def _accent(speed: Floats, start: int, end: int) -> int:
+    """End of the first beat of the stroke: where its first real peak of speed has come down again."""
+    part = speed[start : end + 1]
+    real, top = 0.4 * float(part.max()), 0.0
+    for f in range(1, len(part) - 1):
+        top = max(top, float(part[f]))
+        if top > real and part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]:
+            return start + f
+    return end
