@@ -1,8 +1,8 @@
 """Checks of compiled gestures: what a body can do, what real clips show, and whether hands keep out of the body.
 
-Ranges of movement were measured on 336 moving arms of 265 clips of real gestures (30 frames per second, finite differences
-of the wrist's place): peak speed median 110, 99th percentile 344 cm/s; peak acceleration 744 and 4,312 cm/s2; peak jerk
-17,156 and 212,629 cm/s3. A gesture must stay under the 99th percentile.
+Ranges of movement were measured on 336 moving arms of 265 clips of real gestures (30 frames per second, finite
+differences of the wrist's place): peak speed median 110, 99th percentile 344 cm/s; peak acceleration 744 and 4,312
+cm/s2; peak jerk 17,156 and 212,629 cm/s3. A gesture must stay under the 99th percentile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import arm as arms
-from SG_dataset.compiler.collide import depth_and_push
+from SG_dataset.compiler.collide import Capsules, depths
 from SG_dataset.compiler.compile import Compiled, Phases, compile_variant
 from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, hand_point, rest_place
 from SG_dataset.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
@@ -108,7 +108,8 @@ def check_compiled(compiled: Compiled) -> tuple[list[str], str]:
             worst = max(worst, gap)
             if gap > TOUCH_WITHIN:
                 problems.append(
-                    f"the {side} hand misses {hand.anchor} {hand.other_point} by {gap:.1f} cm at {frame / compiled.motion.fps:.2f} s"
+                    f"the {side} hand misses {' '.join((hand.anchor, hand.other_point)).strip()} by {gap:.1f} cm "
+                    f"at {frame / compiled.motion.fps:.2f} s"
                 )
     return problems, notes + (f", contact within {worst:.1f} cm" if compiled.contacts else "")
 
@@ -185,9 +186,8 @@ def penetration(motion: Motion, places: Floats, world: Floats) -> tuple[float, s
         b.append(places[:, j] + rot.rotate(world[:, j], np.array(end_b) - origin))
         ra.append(r_a)
         rb.append(r_b)
-    depth, _ = depth_and_push(
-        np.stack(points, 1), np.array(radii), np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb)
-    )
+    capsules = Capsules(np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb))
+    depth, _ = depths(np.stack(points, 1), np.array(radii), capsules)
     worst = depth.max((0, 2))
     return float(worst.max()), names[int(worst.argmax())]
 
@@ -210,7 +210,8 @@ def limits(motion: Motion) -> list[str]:
         ):
             if value.min() < low - slack or value.max() > high + slack:
                 problems.append(
-                    f"{side.lower()} {name} reaches {value.min():.0f}..{value.max():.0f} degrees (limits {low:.0f}..{high:.0f})"
+                    f"{side.lower()} {name} reaches {value.min():.0f}..{value.max():.0f} degrees "
+                    f"(limits {low:.0f}..{high:.0f})"
                 )
         for joint in FINGER_JOINTS[3:]:
             low, high = FLEXION_LIMITS[int(joint[-1]) - 1]

@@ -41,7 +41,7 @@ def write_inventory(gestures: Sequence[GestureSpec], path: Path = WORKBOOK) -> N
     """Write the workbook at once or not at all: two rows of notes, the header, one row per gesture."""
     book = Workbook()
     page = book.active
-    assert page is not None  # noqa: S101 - a new workbook has a page
+    assert page is not None
     page.title = SHEET
     for note in NOTES:
         page.append([note])

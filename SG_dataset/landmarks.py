@@ -1,7 +1,7 @@
 """Places on the body and zones of the space before it that gestures are written with.
 
-All coordinates are for the LEFT hand ("own side" is +X), in the T pose standing on the floor, centimetres; the right hand
-sees them mirrored. A landmark follows the joint it sits on. Surfaces are those of the drawn figure (`figure_mesh`).
+All coordinates are for the LEFT hand ("own side" is +X), in the T pose standing on the floor, centimetres; the right
+hand sees them mirrored. A landmark follows its joint. Surfaces are those of the drawn figure (`figure_mesh`).
 """
 
 from __future__ import annotations

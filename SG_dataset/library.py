@@ -1,7 +1,8 @@
 """The gesture library that the rest of the product uses: texts, phases and motions of every gesture and variant.
 
-A built library is one zip file, `library.zip`: `index.json` with all the texts, one small blob per variant (`motion/...`)
-and one picture per gesture (`previews/ID.png`). Motions are read when asked for, so loading costs only the index.
+A built library is one zip file, `library.zip`: `index.json` with all the texts, one small blob per variant
+(`motion/...`) and one picture per gesture (`previews/ID.png`). Motions are read when asked for, so loading costs only
+the index.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The shared rest pose: what every library clip starts from and returns to, and what blending fades over.
 
-Standing at ease: arms hanging with softly bent elbows, fingers relaxed one by one, knees unlocked. `living_rest` adds the
-breathing and sway of a person who listens; `rest_pose` is the still pose that clips begin and end in exactly.
+Standing at ease: arms hanging with softly bent elbows, fingers relaxed one by one, knees unlocked. `living_rest` adds
+the breathing and sway of a person who listens; `rest_pose` is the still pose that clips begin and end in exactly.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def side_arm_rotations() -> dict[str, Floats]:
 
 def mirror(q: Floats) -> Floats:
     """A rotation seen in the mirror x -> -x."""
-    return np.asarray(q) * np.array([1.0, 1.0, -1.0, -1.0])
+    return np.asarray(q * np.array([1.0, 1.0, -1.0, -1.0]))
 
 
 @cache
@@ -98,13 +98,15 @@ def sway(frames: int, fps: float, seed: int, fade_seconds: float = 0.0) -> dict[
         "head_turn": (1.3, (4.3, 2.3)),
         "head_tilt": (0.7, (5.1, 2.9)),
     }
-    curves = {name: fade * size * _wander(t, periods, rng) for name, (size, periods) in sizes.items()}
+    curves: dict[str, Floats] = {
+        name: fade * size * _wander(t, periods, rng) for name, (size, periods) in sizes.items()
+    }
     curves["breath"] = fade * 0.5 * (1 - np.cos(2 * np.pi * t / 3.7))
     return curves
 
 
 def living_rest(frames: int, fps: float = 60.0, seed: int = 0, fade_seconds: float = 0.0) -> Motion:
-    """A person standing at ease: breathing, swaying, glancing; feet planted. With `fade_seconds` it starts and ends still."""
+    """A person standing at ease: breathing, swaying; feet planted. With `fade_seconds` it starts and ends still."""
     from SG_dataset.compiler.body import pose_body
 
     root, rotations = rest_pose()

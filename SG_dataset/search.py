@@ -1,4 +1,4 @@
-"""Ranking gestures for a text by the words of their labels, meanings and examples (BM25, Robertson and Zaragoza 2009)."""
+"""Ranking gestures for a text by their labels, meanings and examples (BM25, Robertson and Zaragoza 2009)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Hand shapes: names to rotations of all fifteen finger joints.
 
-Rotations are for the LEFT hand in the canonical T pose (fingers along +X, back of the hand up, thumb side +Z); the right
-hand's are the mirror image. Joints come thumb first, then index to little finger, knuckle to end joint.
+Rotations are for the LEFT hand in the canonical T pose (fingers along +X, back of the hand up, thumb side +Z); the
+right hand's are the mirror image. Joints come thumb first, then index to little finger, knuckle to end joint.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.figure import FigureRenderer, Side
 from SG_dataset.raster import Camera
@@ -35,6 +36,8 @@ class PhaseTimes(Protocol):
     def stroke(self) -> float: ...
     @property
     def stroke_end(self) -> float: ...
+    @property
+    def retraction(self) -> float: ...
 
 
 def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> list[int]:
@@ -62,11 +65,15 @@ def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> l
 
 def _turning_points(motion: Motion, start: int, end: int) -> list[int]:
     """Frames within the stroke at which the busiest hand (or the head) turns back or pauses, in order."""
-    places = motion.forward_kinematics()[0]
-    tracks = [
-        places[:, motion.skeleton.index(n)] for n in ("RightHandIndex3", "LeftHandIndex3", "RightHand", "LeftHand")
-    ]
+    places, world = motion.forward_kinematics()
+    index = motion.skeleton.index
+    tracks = [places[:, index(n)] for n in ("RightHandIndex3", "LeftHandIndex3", "RightHand", "LeftHand")]
     travel = [np.linalg.norm(np.diff(t[start : end + 1], axis=0), axis=1).sum() for t in tracks]
+    if max(travel) < 12.0:
+        tracks, travel = (
+            [places[:, index("Head")] + rot.rotate(world[:, index("Head")], np.array([0.0, 6.0, 11.0]))],
+            [1.0],
+        )
     speed = np.linalg.norm(np.gradient(tracks[int(np.argmax(travel))], axis=0), axis=1)
     inner = range(max(1, start + 2), min(len(speed) - 1, end - 1))
     return [

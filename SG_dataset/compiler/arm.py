@@ -1,9 +1,9 @@
 """Analytic arm: where the elbow goes, how the forearm twists, what the wrist may do.
 
-Everything here is for the LEFT arm; the right one is solved in the mirror. The elbow lies on a circle about the line from
-shoulder to wrist; a preferred direction (down, a little out and back; forward and out when the arm is raised) picks the
-place and `swivel` turns it from there (positive: outwards). Forearm twist is 0 with the thumb up when the elbow is bent
-(the T pose), negative towards palm up.
+Everything here is for the LEFT arm; the right one is solved in the mirror. The elbow lies on a circle about the line
+from shoulder to wrist; a preferred direction (down, a little out and back; forward and out when the arm is raised)
+picks the place and `swivel` turns it from there (positive: outwards). Forearm twist is 0 with the thumb up when the
+elbow is bent (the T pose), negative towards palm up.
 """
 
 from __future__ import annotations
@@ -36,8 +36,10 @@ def bone_lengths() -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Arm:
-    """A solved arm over N samples: local rotations (N, 4), elbow and wrist places (N, 3), hand in the world (N, 4), and the
-    angles in degrees before limits: forearm twist, wrist flexion, deviation (N,)."""
+    """A solved arm over N samples.
+
+    Local rotations (N, 4), elbow and wrist places (N, 3), the hand's world rotation (N, 4), and the angles in degrees
+    before limits: forearm twist, wrist flexion, deviation (N,)."""
 
     upper: Floats
     fore: Floats
@@ -116,7 +118,7 @@ def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: 
 
 
 def wrist_rotation(flexion: Floats, deviation: Floats) -> Floats:
-    """Swing (N, 4) of the hand against the twisted forearm: flexion towards the palm and deviation to the thumb, degrees."""
+    """Swing (N, 4) of the hand against the forearm: flexion towards the palm, deviation to the thumb, degrees."""
     vector = np.stack([np.zeros_like(flexion), -deviation, -flexion], -1)
     return rot.from_rotation_vector(np.radians(vector))
 
@@ -131,7 +133,7 @@ def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:
-    """How unnatural a pose is (N,): wrist and forearm near their limits, elbow away from where it likes to be or in the body."""
+    """How unnatural a pose is (N,): joints near their limits, the elbow away from where it likes to be, or inside."""
 
     def beyond(value: Floats, low: float, high: float, scale: float) -> Floats:
         return np.asarray((np.maximum(value - high, 0) + np.maximum(low - value, 0)) / scale) ** 2

@@ -1,8 +1,8 @@
 """Trunk, head, collars and legs from channel curves over the rest pose.
 
-Channels are degrees or centimetres over time: lean (forward), turn and tilt (to the right), head_nod (down), head_turn and
-head_tilt (to the right), shift (to the right), push (forward), drop (down), hip_turn (right), raise_/protract_Left/Right
-(collars), toe_Left/Right (toes lifted).
+Channels are degrees or centimetres over time: lean (forward), turn and tilt (to the right), head_nod (down), head_turn
+and head_tilt (to the right), shift (to the right), push (forward), drop (down), hip_turn (right),
+raise_/protract_Left/Right (collars), toe_Left/Right (toes lifted).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def _chain(body: Body) -> None:
     """World rotations and places of hips, spine and head."""
     sk = canonical()
     body.world["Hips"], body.places["Hips"] = body.local[:, 0], body.root
-    for parent, name in zip(CHAIN, CHAIN[1:], strict=False):
+    for parent, name in pairwise(CHAIN):
         body.places[name] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[_index(name)])
         body.world[name] = rot.mul(body.world[parent], body.local[:, _index(name)])
     for side in ("Left", "Right"):

@@ -1,4 +1,4 @@
-"""Trunk, head and leg curves of a variant: what the file says, plus the part the body takes in any gesture of the hands."""
+"""Trunk, head and leg curves of a variant: what the file says, plus the part the body takes in any gesture."""
 
 from __future__ import annotations
 

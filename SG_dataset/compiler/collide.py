@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +10,40 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 
-def depth_and_push(
-    points: Floats, radii: Floats, a: Floats, b: Floats, ra: Floats, rb: Floats
-) -> tuple[Floats, Floats]:
-    """How deep points (F, N, 3) with radii (N,) are in capsules a..b (F, C, 3) with end radii (C,), cm (F, N, C), negative
-    outside, and the unit directions out (F, N, C, 3)."""
-    axis = (b - a)[:, None]
-    rel = points[:, :, None] - a[:, None]
-    t = np.clip(np.sum(rel * axis, -1) / np.maximum(np.sum(axis * axis, -1), 1e-9), 0, 1)
-    away = rel - t[..., None] * axis
-    distance = np.linalg.norm(away, axis=-1)
-    depth = ra + (rb - ra) * t + radii[None, :, None] - distance
-    return depth, away / np.maximum(distance, 1e-6)[..., None]
+class Capsules(NamedTuple):
+    """Tapered capsules over F frames: ends a and b (F, C, 3), radii there (C,), cm."""
+
+    a: Floats
+    b: Floats
+    ra: Floats
+    rb: Floats
 
 
-def resolve(
-    points: Floats, radii: Floats, capsules: tuple[Floats, Floats, Floats, Floats], allowed: Floats, ahead: Floats
-) -> Floats:
-    """Displacement (F, 3) of the whole hand that brings its deepest point out, given the depth allowed at each frame (F,).
+def depths(points: Floats, radii: Floats, capsules: Capsules) -> tuple[Floats, Floats]:
+    """How deep points (F, N, 3) with radii (N,) are in each capsule, cm (F, N, C), negative outside.
+
+    Second: where along the capsule's axis, 0..1 (F, N, C)."""
+    a, b, ra, rb = capsules
+    axis = b - a
+    length = np.maximum(np.sum(axis * axis, -1), 1e-9)[:, None]
+    along = points @ np.swapaxes(axis, 1, 2) - np.sum(a * axis, -1)[:, None]
+    t = np.clip(along / length, 0, 1)
+    square = np.sum(points * points, -1)[..., None] - 2 * points @ np.swapaxes(a, 1, 2) + np.sum(a * a, -1)[:, None]
+    distance = np.sqrt(np.maximum(square - 2 * t * along + t * t * length, 0.0))
+    return ra + (rb - ra) * t + radii[None, :, None] - distance, t
+
+
+def resolve(points: Floats, radii: Floats, capsules: Capsules, allowed: Floats, ahead: Floats) -> Floats:
+    """Displacement (F, 3) of the whole hand that brings its deepest point out, but for the depth allowed (F,).
 
     `ahead` (F, 3): preferred way out, added a little so that a hand is not pushed through to the wrong side."""
-    depth, out = depth_and_push(points, radii, *capsules)
-    excess = np.maximum(depth - allowed[:, None, None], 0.0)
-    flat = excess.reshape(len(points), -1)
+    depth, t = depths(points, radii, capsules)
+    flat = np.maximum(depth - allowed[:, None, None], 0.0).reshape(len(points), -1)
     worst = flat.argmax(1)
     frames = np.arange(len(points))
-    direction = out.reshape(len(points), -1, 3)[frames, worst] + 0.35 * ahead
-    direction /= np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
-    return np.asarray(flat[frames, worst][:, None] * direction)
+    point, capsule = np.divmod(worst, depth.shape[2])
+    a, b = capsules.a[frames, capsule], capsules.b[frames, capsule]
+    out = points[frames, point] - a - t[frames, point, capsule][:, None] * (b - a)
+    out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6) + 0.35 * ahead
+    out /= np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6)
+    return np.asarray(flat[frames, worst][:, None] * out)

@@ -118,7 +118,7 @@ def _order(keys: Sequence[Key]) -> tuple[str, ...]:
 
 
 def _contacts(keys: Sequence[Key], key_times: Floats) -> tuple[tuple[float, float, str, HandKey, HandKey], ...]:
-    """Stretches in which a hand must touch: from one touching key to the next with the same touch, else the key's instant."""
+    """Stretches in which a hand must touch: to the next key with the same touch, else the key's instant."""
     found = []
     for side in HANDS:
         other = "left" if side == "right" else "right"
@@ -192,7 +192,7 @@ def _move_arm(
     solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
     for _ in range(PUSH_ROUNDS):
         push = _push(body, scene, solved, targets, 1.0 / (time[1] - time[0]))
-        if not push.any():
+        if np.abs(push).max() < 0.05:
             break
         targets.wrist = targets.wrist + push
         solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
@@ -273,7 +273,8 @@ def _push(body: Body, scene: Scene, solved: arm.Arm, targets: Targets, fps: floa
         rb.append(r_b)
     allowed = 0.25 + 0.75 * targets.touching
     ahead = rot.rotate(scene.joint("Spine2")[1], np.array([0.2, 0.0, 1.0]))
-    push = collide.resolve(points, radii, (np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb)), allowed, ahead)
+    capsules = collide.Capsules(np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb))
+    push = collide.resolve(points, radii, capsules, allowed, ahead)
     other = "Right" if scene.side == "Left" else "Left"
     if other + "Hand" in body.places:
         push = push + _push_hands(scene, points, radii, targets, ahead)
@@ -287,9 +288,9 @@ def _push_hands(scene: Scene, points: Floats, radii: Floats, targets: Targets, a
     elbow, _ = scene.joint("OtherForeArm")
     tip = hand + rot.rotate(turn, np.array([-8.5, 0.0, 0.0]))
     a, b = np.stack([elbow, hand], 1), np.stack([hand, tip], 1)
-    sizes = np.array([3.6, 2.6]), np.array([2.8, 2.6])
-    push = collide.resolve(points, radii, (a, b, *sizes), 0.3 + np.zeros(len(points)), 0.4 * ahead)
-    return push * targets.free_of_hands[:, None]
+    arm_and_hand = collide.Capsules(a, b, np.array([3.6, 2.6]), np.array([2.8, 2.6]))
+    push = collide.resolve(points, radii, arm_and_hand, 0.3 + np.zeros(len(points)), 0.4 * ahead)
+    return np.asarray(push * targets.free_of_hands[:, None])
 
 
 def _hold_peaks(push: Floats, fps: float) -> Floats:
@@ -301,7 +302,7 @@ def _hold_peaks(push: Floats, fps: float) -> Floats:
     if not size.any():
         return push
     source = np.clip(np.arange(len(size)) + windows.argmax(1) - radius, 0, len(size) - 1)
-    return push[source]
+    return np.asarray(push[source])
 
 
 SAMPLE_RADII = np.array([2.4, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])

@@ -25,7 +25,7 @@ def smooth_step(x: Floats) -> Floats:
 
 
 def segments(time: Floats, keys: Floats) -> tuple[Ints, Floats]:
-    """For each time the index of the key at or before it (the last but one at most) and the progress 0..1 to the next."""
+    """For each time the key at or before it (the last but one at most) and the progress 0..1 to the next."""
     index = np.clip(np.searchsorted(keys, time, side="right") - 1, 0, len(keys) - 2)
     span = np.maximum(keys[index + 1] - keys[index], 1e-6)
     return index, np.clip((time - keys[index]) / span, 0, 1)
