@@ -185,7 +185,7 @@ def test_a_grey_button_says_why(shot, missing):
         scene.gesticulator.character = None
         reason = "Choose the character"
     else:
-        scene.sequence_editor_clear()
+        scenes.remove_voice(scene)
         reason = "no sound strip"
     assert not bpy.ops.gesticulator.generate.poll()
     with pytest.raises(RuntimeError, match=reason):
