@@ -15,18 +15,16 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset import rest as resting
-from SG_dataset.compiler import arm, channels, collide, timing
+from SG_dataset.compiler import arm, channels, timing
+from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
-from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, Scene, Targets, hand_targets, rest_place
-from SG_dataset.landmarks import CAPSULES
+from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, Scene, Targets, hand_targets
 from SG_dataset.notation import HANDS, GestureSpec, HandKey, Key, VariantSpec, with_times
-from SG_dataset.shapes import tip_positions
 
 Floats = NDArray[np.floating[Any]]
 
 FPS = 60.0
 LEAD, TAIL = 0.15, 0.20  # seconds of rest before and after
-PUSH_ROUNDS = 2
 RESTING = HandKey(rest=True)
 
 
@@ -152,10 +150,6 @@ def _rest_arm() -> tuple[Floats, Floats, Floats]:
     return wrist, rot.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
 
 
-def _scene(body: Body, side: str) -> Scene:
-    return Scene(side, body.places, body.world)
-
-
 def _move_arm(
     body: Body,
     keys: Sequence[Key],
@@ -172,7 +166,7 @@ def _move_arm(
     if all(k.hands[side].rest for k in keys):
         _hang(body, name)
         return
-    scene = _scene(body, name)
+    scene = Scene(name, body.places, body.world)
     wrist_rest, turn_rest, swivel_rest = _rest_arm()
     targets = hand_targets(
         keys,
@@ -189,13 +183,9 @@ def _move_arm(
     _lift_collar(body, name, targets.wrist, chest_place, chest, curves, sway)
     shoulder, collar = _arm_root(scene, name)
     swivel = _swivels(keys, side, key_times, time, targets, shoulder, chest, collar, float(swivel_rest), variant.elbow)
-    solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
-    for _ in range(PUSH_ROUNDS):
-        push = _push(body, scene, solved, targets, 1.0 / (time[1] - time[0]))
-        if np.abs(push).max() < 0.05:
-            break
-        targets.wrist = targets.wrist + push
-        solved = arm.solve(shoulder, targets.wrist, targets.turn, chest, collar, swivel)
+    other = "RightHand" if name == "Left" else "LeftHand"
+    wrist = clear_path(scene, shoulder, collar, targets, swivel, body.fps, other in body.places)
+    solved = arm.solve(shoulder, wrist, targets.turn, chest, collar, swivel)
     _write(body, name, solved, targets.fingers)
 
 
@@ -258,67 +248,6 @@ def _swivels(
     best = arm.comfortable_swivel(shoulder[at], targets.wrist[at], targets.turn[at], chest[at], collar[at])
     values = np.array([at_rest if h.rest else b + h.elbow + extra for h, b in zip(hands, best, strict=True)])
     return timing.interpolate(time, key_times, values[:, None], np.full(len(keys), 0.5))[:, 0]
-
-
-def _push(body: Body, scene: Scene, solved: arm.Arm, targets: Targets, fps: float) -> Floats:
-    """How far the hand must move (F, 3) to stay out of the body and of the other hand."""
-    points, radii = hand_samples(solved, targets.fingers)
-    a, b, ra, rb = [], [], [], []
-    for joint, end_a, end_b, r_a, r_b in CAPSULES:
-        place, turn = scene.joint(joint)
-        origin = rest_place(joint)
-        a.append(place + rot.rotate(turn, np.array(end_a) - origin))
-        b.append(place + rot.rotate(turn, np.array(end_b) - origin))
-        ra.append(r_a)
-        rb.append(r_b)
-    allowed = 0.25 + 0.75 * targets.touching
-    ahead = rot.rotate(scene.joint("Spine2")[1], np.array([0.2, 0.0, 1.0]))
-    capsules = collide.Capsules(np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb))
-    push = collide.resolve(points, radii, capsules, allowed, ahead)
-    other = "Right" if scene.side == "Left" else "Left"
-    if other + "Hand" in body.places:
-        push = push + _push_hands(scene, points, radii, targets, ahead)
-    limit = np.linalg.norm(push, axis=-1, keepdims=True)
-    push = push * np.minimum(1.0, 14.0 / np.maximum(limit, 1e-6))
-    return timing.blur(_hold_peaks(push, fps), fps, 0.035)
-
-
-def _push_hands(scene: Scene, points: Floats, radii: Floats, targets: Targets, ahead: Floats) -> Floats:
-    hand, turn = scene.joint("OtherHand")
-    elbow, _ = scene.joint("OtherForeArm")
-    tip = hand + rot.rotate(turn, np.array([-8.5, 0.0, 0.0]))
-    a, b = np.stack([elbow, hand], 1), np.stack([hand, tip], 1)
-    arm_and_hand = collide.Capsules(a, b, np.array([3.6, 2.6]), np.array([2.8, 2.6]))
-    push = collide.resolve(points, radii, arm_and_hand, 0.3 + np.zeros(len(points)), 0.4 * ahead)
-    return np.asarray(push * targets.free_of_hands[:, None])
-
-
-def _hold_peaks(push: Floats, fps: float) -> Floats:
-    """Spread each push to its neighbours, so that smoothing does not take away what is needed at the deepest frame."""
-    radius = max(1, round(0.05 * fps))
-    size = np.linalg.norm(push, axis=-1)
-    padded = np.concatenate([np.repeat(size[:1], radius), size, np.repeat(size[-1:], radius)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1)
-    if not size.any():
-        return push
-    source = np.clip(np.arange(len(size)) + windows.argmax(1) - radius, 0, len(size) - 1)
-    return np.asarray(push[source])
-
-
-SAMPLE_RADII = np.array([2.4, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])
-
-
-def hand_samples(solved: arm.Arm, fingers: Floats) -> tuple[Floats, Floats]:
-    """Points (F, N, 3) on forearm, palm, knuckles and finger tips with their radii (N,)."""
-    tips = tip_positions(fingers)
-    palm = np.array([[3.0, 0.2, 0.3], [6.5, 0.2, 0.2]])
-    knuckles = np.array([[8.9, 0.4, 3.1], [9.0, 0.4, 1.1], [8.4, 0.5, -0.6], [7.7, 0.5, -2.4]])
-    fixed = np.concatenate([palm, knuckles])
-    world = solved.wrist[:, None] + rot.rotate(
-        solved.hand_world[:, None], np.concatenate([np.broadcast_to(fixed, (len(tips), *fixed.shape)), tips], 1)
-    )
-    near = 0.15 * solved.elbow + 0.85 * solved.wrist  # further up, the elbow keeps the forearm out
-    return np.concatenate([near[:, None], world], 1), SAMPLE_RADII
 
 
 def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:

@@ -6,7 +6,7 @@ All of it is in the LEFT hand's space; `Scene` hands out mirrored transforms for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -34,6 +34,11 @@ class Scene:
     side: str  # "Left" or "Right"
     places: dict[str, Floats]
     world: dict[str, Floats]
+
+    def at(self, frames: NDArray[np.integer[Any]]) -> Scene:
+        """The scene at some frames."""
+        places = {k: v[frames] for k, v in self.places.items()}
+        return Scene(self.side, places, {k: v[frames] for k, v in self.world.items()})
 
     def joint(self, name: str) -> tuple[Floats, Floats]:
         """Place and rotation of a joint; "Own..." and "Other..." are resolved for the hand's side."""
@@ -128,7 +133,13 @@ def hand_targets(
     """Curves of one hand ("right" or "left") through its keys."""
     hands = [k.hands[side] for k in keys]
     others = [k.hands["left" if side == "right" else "right"] for k in keys]
-    pairs = [key_target(h, scene, rest, o, shift) for h, o in zip(hands, others, strict=True)]
+    found: dict[tuple[HandKey, HandKey], tuple[Floats, Floats]] = {}
+    pairs = []
+    for hand, other in zip(hands, others, strict=True):
+        same = replace(hand, cycle=None, arc=(0.0, 0.0, 0.0), elbow=0.0), other if hand.anchor == "other" else hand
+        if same not in found:
+            found[same] = key_target(hand, scene, rest, other, shift)
+        pairs.append(found[same])
     wrists, turns = np.stack([p for p, _ in pairs]), np.stack([q for _, q in pairs])
     _apply_size(keys, hands, wrists, size)
     flow = np.array([0.0 if k.stop or h.touching else timing.FLOW for k, h in zip(keys, hands, strict=True)])
