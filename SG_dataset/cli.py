@@ -2,6 +2,7 @@
 
 python -m SG_dataset list [--json] | search "TEXT" [--top N] [--json] | show ID [--json] | preview ID|all -o SHEET.png
                      | build [-o DIR] | check [ID|FILE|DIR ...] | inventory [-o FILE.xlsx]
+                     | gallery [ID ...] -o DIR [--blind SEED]
 """
 
 from __future__ import annotations
@@ -180,6 +181,16 @@ def inventory(args: argparse.Namespace) -> None:
     print(path)
 
 
+def gallery(args: argparse.Namespace) -> None:
+    from SG_dataset.gallery import blind_set, write_gallery
+
+    specs = [read_gesture(p) for p in find_files(args.gestures)]
+    if args.blind is not None:
+        blind_set(specs, Path(args.output), args.blind)
+    else:
+        print(write_gallery(specs, Path(args.output)))
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     top = argparse.ArgumentParser(prog="python -m SG_dataset", description="The gesture library.")
@@ -208,6 +219,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("gestures", nargs="*", metavar="ID|FILE|DIR")
     p.add_argument("-v", "--verbose", action="store_true", help="print every measurement")
     p.set_defaults(run=check)
+    p = commands.add_parser("gallery", help="write a searchable page of all gestures, or a set for naming blind")
+    p.add_argument("gestures", nargs="*", metavar="ID")
+    p.add_argument("-o", "--output", required=True, help="folder")
+    p.add_argument("--blind", type=int, metavar="SEED", help="shuffled sheets and key.json instead")
+    p.set_defaults(run=gallery)
     p = commands.add_parser("inventory", help="write SG_list.xlsx from the gesture files")
     p.add_argument("-o", "--output")
     p.set_defaults(run=inventory)
