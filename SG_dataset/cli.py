@@ -1,8 +1,8 @@
 """The gesture library's command line.
 
 python -m SG_dataset list [--json] | search "TEXT" [--top N] [--json] | show ID [--json] | preview ID|all -o SHEET.png
-                     | build [-o DIR] | check [ID|FILE|DIR ...] | inventory [-o FILE.xlsx]
-                     | gallery [ID ...] -o DIR [--blind SEED]
+                     | import SEG_DIR -o DIR [--mapping F] | build [-o DIR] | check [ID|FILE|DIR ...]
+                     | inventory [-o FILE.xlsx] | gallery [ID ...] -o DIR [--blind SEED]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image as PillowImage
 
 from sg_blender_addon.core.errors import UserError
+from SG_dataset.importing.command import add_import
 from SG_dataset.notation import FOLDER, GestureSpec, gesture_files, read_gesture
 
 
@@ -196,7 +197,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m SG_dataset", description="The gesture library.")
     commands = top.add_subparsers(dest="command", required=True)
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--library", default="starter", help="starter, or a folder with a built library")
+    where.add_argument("--library", default="starter", help="starter, a folder with a built library, or DIR+starter: yours over ours")
     where.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("list", parents=[where], help="all gestures").set_defaults(run=list_gestures)
     p = commands.add_parser("search", parents=[where], help="gestures for a text, best first")
@@ -227,6 +228,7 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("inventory", help="write SG_list.xlsx from the gesture files")
     p.add_argument("-o", "--output")
     p.set_defaults(run=inventory)
+    add_import(commands)
     return top
 
 

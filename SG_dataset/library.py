@@ -13,7 +13,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ Floats = NDArray[np.floating[Any]]
 FORMAT = 1
 BUILT = Path(__file__).parent / "built"
 FILE = "library.zip"
+OVER_OURS = "+starter"  # behind a library's place: lay it over ours
 LOCK_PATIENCE = 600.0  # seconds to wait for another process that is building
 _TURN_STEP = 2.0**-13  # half-log units: 0.014 degrees
 _PLACE_STEP = 2.0**-7  # cm
@@ -101,10 +102,15 @@ class Library:
         self.path, self.gestures, self.info = path, gestures, info
 
     @classmethod
-    def load(cls, where: str | Path = "starter") -> Library:
+    def load(cls, where: str | Path | Sequence[str | Path] = "starter") -> Library:
         """Load "starter" (ours; built once if this checkout has no built file) or the library in a folder or file.
 
-        UserError if it is absent or broken."""
+        Several, as a sequence or as "DIR+starter", are laid over each other, gesture by gesture: what the first has, it
+        has alone. UserError if one is absent or broken."""
+        layers = _layers(where)
+        if len(layers) > 1:
+            return cls._overlay([cls.load(layer) for layer in layers])
+        where = layers[0]
         if str(where) == "starter":
             return cls._read(ensure_built())
         path = Path(where)
@@ -116,6 +122,14 @@ class Library:
                 "library_missing",
             )
         return cls._read(path)
+
+    @classmethod
+    def _overlay(cls, layers: Sequence[Library]) -> Library:
+        gestures: dict[str, Gesture] = {}
+        for layer in layers:
+            gestures |= {gesture_id: g for gesture_id, g in layer.gestures.items() if gesture_id not in gestures}
+        info = {"name": "+".join(str(layer.info.get("name", layer.path)) for layer in layers)}
+        return cls(layers[0].path, dict(sorted(gestures.items())), info | {"layers": [layer.info for layer in layers]})
 
     @classmethod
     def _read(cls, path: Path) -> Library:
@@ -152,9 +166,10 @@ class Library:
 
     def preview(self, gesture_id: str) -> bytes:
         """A small PNG picture of a gesture; UserError if the library has none."""
+        gesture = self.gesture(gesture_id)
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(f"previews/{self.gesture(gesture_id).id}.png")
+            with zipfile.ZipFile(gesture.variants[0].source if gesture.variants else self.path) as archive:
+                return archive.read(f"previews/{gesture.id}.png")
         except (KeyError, OSError, zipfile.BadZipFile) as problem:
             raise UserError(
                 f"The library has no picture of {gesture_id}.", "Build it again.", "no_preview"
@@ -169,6 +184,13 @@ class Library:
     def search(self, text: str, top: int = 10) -> list[tuple[Gesture, float]]:
         """Gestures ranked by how well their meanings, labels and examples fit a text, with scores above 0."""
         return [(self.gestures[i], score) for i, score in self._search.rank(text)[:top]]
+
+
+def _layers(where: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    """The libraries that a setting names, uppermost first."""
+    if isinstance(where, str):
+        return [where.removesuffix(OVER_OURS), "starter"] if where.endswith(OVER_OURS) else [where]
+    return [where] if isinstance(where, Path) else list(where)
 
 
 def _gesture_from(record: dict[str, Any], path: Path) -> Gesture:

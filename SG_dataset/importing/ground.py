@@ -6,6 +6,7 @@ relative to where it started. Knees then bend as the hips ask (two-bone solve).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -33,9 +34,9 @@ _REACH = 0.02  # cm short of straight legs, as the rest pose's own legs
 class Stance:
     """Where ankles and feet are to be: per side ankle places (F, 3), foot rotations (F, 4), and whether it stands."""
 
-    ankles: dict[str, Floats]
-    feet: dict[str, Floats]
-    stands: dict[str, bool]
+    ankles: Mapping[str, Floats]
+    feet: Mapping[str, Floats]
+    stands: Mapping[str, bool]
 
 
 @cache
@@ -84,25 +85,24 @@ def _standing(frames: int) -> Stance:
     )
 
 
-def _stance(posed: Posed, ankles: dict[str, Floats], still: slice) -> Stance:
-    result = _standing(len(posed.root))
+def _stance(posed: Posed, ankles: Mapping[str, Floats], still: slice) -> Stance:
+    standing = _standing(len(posed.root))
+    places, feet, stands = dict(standing.ankles), dict(standing.feet), dict(standing.stands)
     for side in SIDES:
         foot = rot.continuous(posed.world[:, canonical().index(side + "Foot")])
         start = rot.normalize(np.mean(foot[still], axis=0))
         moved = rot.mul(foot, rot.inverse(start))
         path = ankles[side] - np.median(ankles[side][still], axis=0)
-        wander = float(np.ptp(path, axis=0).max())
-        if wander < STANDING and float(rot.angle(moved).max()) < FLAT:
+        if float(np.ptp(path, axis=0).max()) < STANDING and float(rot.angle(moved).max()) < FLAT:
             continue
-        result.stands[side] = False
+        stands[side] = False
         place, turn = rest_stance()[side]
-        result.ankles[side] = place + path
-        result.ankles[side][:, 1] = np.maximum(result.ankles[side][:, 1], place[1] - 1.0)
-        result.feet[side] = rot.mul(moved, turn)
-    return result
+        places[side] = np.maximum(place + path, [-np.inf, place[1] - 1.0, -np.inf])
+        feet[side] = rot.mul(moved, turn)
+    return Stance(places, feet, stands)
 
 
-def bend_legs(root: Floats, local: Floats, stance: Stance, poles: dict[str, Floats]) -> Floats:
+def bend_legs(root: Floats, local: Floats, stance: Stance, poles: Mapping[str, Floats]) -> Floats:
     """Local rotations (F, J, 4) with legs that reach the stance's ankles from hips at `root` (F, 3).
 
     poles: per side directions (F, 3) that the knees go to.

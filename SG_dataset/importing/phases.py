@@ -1,9 +1,9 @@
 """Preparation, stroke, hold and retraction of a recorded gesture (Kendon 2004; Kita, van Gijn and van der Hulst 1998).
 
 Hands are followed as points of the palm and finger tips seen from the chest; where no hand does anything, the head,
-then the feet. Movement that leaves the rest and first comes to a stop or turns is the preparation; the last movement back to
-rest is the retraction; what lies between is stroke, and stillness at its end is hold. A hand that only rises, stays and
-sinks has its stroke in the last part of the rise.
+then the feet. Movement that leaves the rest and first comes to a stop or turns is the preparation; the last movement
+back to rest is the retraction; what lies between is stroke, and stillness at its end is hold. A hand that only rises,
+stays and sinks has its stroke in the last part of the rise.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def find_phases(motion: Motion) -> Found:
     """Phases of a recorded gesture on the canonical skeleton; raises Still where nothing gestures."""
     fps = motion.fps
     hand, tracks, toes = _actors(motion)
-    tracks, toes = (low_pass(t.reshape(len(t), -1), fps, ANALYSIS_CUTOFF).reshape(t.shape) for t in (tracks, toes))
+    tracks, toes = _calmed(tracks, fps), _calmed(toes, fps)
     speed = _speed(tracks, fps)
     away_start, away_end = (_distance(tracks, tracks[f]) for f in (slice(0, 3), slice(-3, None)))
     onset, offset = _movement(speed, away_start, away_end, fps)
@@ -96,13 +96,17 @@ def _actors(motion: Motion) -> tuple[str, Floats, Floats]:
         points = np.concatenate([tracks[s] for s in acting], axis=1)
         return ("both" if len(acting) == 2 else acting[0].lower()), points, toes
     head = sk.index("Head")
-    nose = places[:, [head]] + rot.rotate(world[:, [head]], np.array([0.0, 6.0, 11.0]))
-    nose = seen(nose, sk.index("Hips"))
+    tip = places[:, [head]] + rot.rotate(world[:, [head]], np.array([0.0, 6.0, 11.0]))
+    nose = seen(tip, sk.index("Hips"))
     if _travel(toes) > FOOT_MOVES and _travel(toes) > _travel(nose):
         return "none", toes, toes
     if _travel(nose) > HEAD_MOVES:
         return "none", nose, toes
     raise Still
+
+
+def _calmed(track: Floats, fps: float) -> Floats:
+    return low_pass(track.reshape(len(track), -1), fps, ANALYSIS_CUTOFF).reshape(track.shape)
 
 
 def _travel(track: Floats) -> float:
@@ -153,9 +157,10 @@ def _departure(speed: Floats, away: Floats, arrive: int, offset: int) -> int:
         top = max(top, speed[f])
         minimum = speed[f] < speed[f - 1] and speed[f] <= speed[f + 1]
         if away[f] > far and ((minimum and speed[f] < LEAVES * top) or speed[f] < SLOW * top):
-            while f > arrive and speed[f - 1] < speed[f]:  # down to where the hand still stands
-                f -= 1
-            return f
+            still = f
+            while still > arrive and speed[still - 1] < speed[still]:  # down to where the hand still stands
+                still -= 1
+            return still
     return arrive
 
 

@@ -2,8 +2,8 @@
 
 The way of `core.retarget`, walked backwards: what a joint turns away from its rest in the world is carried over, after
 both rest poses have been brought into the same T pose. So limb and palm directions are those of the source, whatever
-its rest pose, axes, scale, proportions or number of joints. A file whose rest pose is no standing body (some exporters lay
-all bones along one axis) is read against its first frame instead.
+its rest pose, axes, scale, proportions or number of joints. A file whose rest pose is no standing body (some exporters
+lay all bones along one axis) is read against its first frame instead.
 """
 
 from __future__ import annotations

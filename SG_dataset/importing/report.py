@@ -1,0 +1,68 @@
+"""What became of every file of an import: for a person on the terminal, for machines in `import_report.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "import_report.json"
+_SHOWN = 12
+
+
+@dataclass
+class ImportReport:
+    """used: one record per file that became a variant; left_out: file and reason; remarks: file and what to know."""
+
+    source: Path
+    target: Path
+    licence: str = ""
+    used: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    without_files: list[str] = field(default_factory=list)
+    files: int = 0
+    seconds: float = 0.0
+
+    @property
+    def gestures(self) -> int:
+        return len({record["id"] for record in self.used})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": str(self.source),
+            "licence": self.licence,
+            "files": self.files,
+            "gestures": self.gestures,
+            "variants": len(self.used),
+            "used": self.used,
+            "left_out": [{"file": name, "why": why} for name, why in self.left_out],
+            "remarks": [{"file": name, "what": what} for name, what in self.remarks],
+            "listed_without_files": self.without_files,
+            "seconds": round(self.seconds, 1),
+        }
+
+    def text(self) -> str:
+        """The summary that is printed."""
+        what = f"{self.gestures} gestures, {len(self.used)} variants from {self.files} files in {self.seconds:.0f} s"
+        lines = [f"{self.target}: {what}."]
+        if self.left_out:
+            lines.append(f"{len(self.left_out)} files could not be used:")
+            lines += _some([f"{name}: {why}" for name, why in self.left_out])
+        if self.without_files:
+            lines.append(f"{len(self.without_files)} listed gestures have no usable file:")
+            lines += _some(self.without_files)
+        if self.remarks:
+            lines.append("Remarks:")
+            counted = Counter(what for _, what in self.remarks).most_common()
+            first = {what: name for name, what in reversed(self.remarks)}
+            lines += _some([f"{what} ({first[what]}{f' and {n - 1} more' if n > 1 else ''})" for what, n in counted])
+        lines.append(f"Licence: {self.licence}")
+        lines.append(f"Every file's fate is in {self.target / FILE}.")
+        return "\n".join(lines)
+
+
+def _some(lines: list[str]) -> list[str]:
+    more = [f"  ... and {len(lines) - _SHOWN} more, see the report"] if len(lines) > _SHOWN else []
+    return [f"  {line}" for line in lines[:_SHOWN]] + more
