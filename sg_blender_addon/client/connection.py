@@ -12,6 +12,8 @@ from ..core.errors import UserError
 from .api import Api, checked_url
 from .process import BackendProcess, ServeCommand
 
+LAST_BREATH_S = 1.0
+
 
 @dataclass(frozen=True)
 class BackendChoice:
@@ -54,9 +56,12 @@ class Connection:
         return process is not None and process.alive
 
     def died(self, choice: BackendChoice) -> bool:
-        """True when the backend of `choice` was started by us and has ended by itself."""
+        """True when the backend of `choice` was started by us and has ended by itself.
+
+        A call to a dying process fails a moment before the process is gone, so this waits for that moment.
+        """
         process = self._process
-        return not choice.url and process is not None and not process.alive
+        return not choice.url and process is not None and process.ended(LAST_BREATH_S)
 
     def log_tail(self) -> str:
         process = self._process

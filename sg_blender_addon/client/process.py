@@ -92,6 +92,14 @@ class BackendProcess:
         """True while the child runs; also collects its exit status, so that it does not stay behind as a zombie."""
         return self._child is not None and self._child.poll() is None
 
+    def ended(self, patience_s: float) -> bool:
+        """True when the child has ended, or does so within that time."""
+        if self._child is None:
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(patience_s)
+        return not self.alive
+
     @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
