@@ -88,9 +88,12 @@ class SinusoidalPositions(nn.Module):
 
 def sinusoids(positions: int, width: int) -> Tensor:
     """(1, positions, width) float32."""
-    frequency = torch.exp(-math.log(10000.0) * torch.arange(0, width, 2).float() / width)
-    angle = torch.arange(positions).float()[:, None] * frequency
-    table = torch.zeros(1, positions, width)
+    # Always real and on the CPU: on the meta device, where models are built, arange would load sympy and torch's
+    # compiler (1.6 s and 145 MB).
+    cpu = torch.device("cpu")
+    frequency = torch.exp(-math.log(10000.0) * torch.arange(0, width, 2, device=cpu).float() / width)
+    angle = torch.arange(positions, device=cpu).float()[:, None] * frequency
+    table = torch.zeros(1, positions, width, device=cpu)
     table[0, :, 0::2] = torch.sin(angle)
     table[0, :, 1::2] = torch.cos(angle)
     return table
