@@ -21,7 +21,8 @@ from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import arm as arms
 from SG_dataset.compiler.collide import Capsules, depths
 from SG_dataset.compiler.compile import Compiled, Phases, compile_variant
-from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, hand_point, rest_place
+from SG_dataset.compiler.hands import hand_point
+from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, rest_place
 from SG_dataset.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation import GestureSpec, HandKey, read_gesture, shared_poses
 from SG_dataset.rest import FINGER_JOINTS, rest_pose

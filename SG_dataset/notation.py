@@ -265,7 +265,8 @@ def _hand_key(state: Record, where: str) -> HandKey:
         raise fail(where, "a hand needs one of zone, at or touch.")
     kind = places[0]
     if kind == "zone":
-        zone, _, rest = str(state["zone"]).partition(",")
+        words = str(state["zone"]).replace(",", " ").split()
+        zone, rest = " ".join(words[:3]), " ".join(words[3:])
         try:
             base = zone_place(zone)
         except UserError as problem:

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from SG_dataset.compiler import arm, collide, timing
-from SG_dataset.compiler.hands import Scene, Targets, rest_place
-from SG_dataset.landmarks import CAPSULES
+from SG_dataset.compiler.hands import Targets
+from SG_dataset.compiler.scene import Scene, body_capsules
 from SG_dataset.shapes import tip_positions
 
 Floats = NDArray[np.floating[Any]]
 
-ROUNDS = 2
+ROUNDS = 3
 LONGEST_PUSH = 14.0  # cm in one round
-ALLOWED, ALLOWED_TOUCHING = 0.25, 1.0  # cm of depth
+ALLOWED, ALLOWED_TOUCHING, ALLOWED_TIPS = 0.25, 1.0, 1.2  # cm of depth; palm and tips of a hand that touches
 IDLE = 0.05  # cm: smaller pushes are not worth another round
 SAMPLE_RADII = np.array([2.4, 1.8, 1.8, *([1.0] * 4), *([0.75] * 5)])
+_IS_TIP = np.arange(len(SAMPLE_RADII)) >= len(SAMPLE_RADII) - 5
 _FIXED = np.array(
     [[3.0, 0.2, 0.3], [6.5, 0.2, 0.2], [8.9, 0.4, 3.1], [9.0, 0.4, 1.1], [8.4, 0.5, -0.6], [7.7, 0.5, -2.4]]
 )  # palm and knuckles in the left hand's frame
@@ -36,17 +37,18 @@ def clear_path(
     part = scene.at(at)
     chest = part.joint("Spine2")[1]
     ahead = rot.rotate(chest, np.array([0.2, 0.0, 1.0]))
-    body = _body_capsules(part)
+    body = body_capsules(part)
     other = _other_arm(part) if with_other else None
     fingers = tip_positions(targets.fingers[at])
-    allowed = ALLOWED + (ALLOWED_TOUCHING - ALLOWED) * targets.touching[at]
+    touching = targets.touching[at][:, None]
+    allowed = ALLOWED + touching * (np.where(_IS_TIP, ALLOWED_TIPS, ALLOWED_TOUCHING) - ALLOWED)
     wrist, total = targets.wrist[at], np.zeros((len(at), 3))
     for _ in range(ROUNDS):
         solved = arm.solve(shoulder[at], wrist + total, targets.turn[at], chest, collar[at], swivel[at])
         points = hand_samples(solved, fingers)
         push = collide.resolve(points, SAMPLE_RADII, body, allowed, ahead)
         if other is not None:
-            apart = collide.resolve(points, SAMPLE_RADII, other, np.full(len(at), 0.3), 0.4 * ahead)
+            apart = collide.resolve(points, SAMPLE_RADII, other, np.full((len(at), 1), 0.3), 0.4 * ahead)
             push = push + apart * targets.free_of_hands[at][:, None]
         size = np.linalg.norm(push, axis=-1, keepdims=True)
         if size.max() < IDLE:
@@ -65,17 +67,6 @@ def hand_samples(solved: arm.Arm, tips: Floats) -> Floats:
     world = solved.wrist[:, None] + rot.rotate(solved.hand_world[:, None], local)
     near = 0.15 * solved.elbow + 0.85 * solved.wrist  # further up, the elbow keeps the forearm out
     return np.concatenate([near[:, None], world], 1)
-
-
-def _body_capsules(scene: Scene) -> collide.Capsules:
-    a, b = [], []
-    for joint, end_a, end_b, _, _ in CAPSULES:
-        place, turn = scene.joint(joint)
-        origin = rest_place(joint)
-        a.append(place + rot.rotate(turn, np.array(end_a) - origin))
-        b.append(place + rot.rotate(turn, np.array(end_b) - origin))
-    radii = np.array([(c[3], c[4]) for c in CAPSULES])
-    return collide.Capsules(np.stack(a, 1), np.stack(b, 1), radii[:, 0], radii[:, 1])
 
 
 def _other_arm(scene: Scene) -> collide.Capsules:

@@ -34,11 +34,11 @@ def depths(points: Floats, radii: Floats, capsules: Capsules) -> tuple[Floats, F
 
 
 def resolve(points: Floats, radii: Floats, capsules: Capsules, allowed: Floats, ahead: Floats) -> Floats:
-    """Displacement (F, 3) of the whole hand that brings its deepest point out, but for the depth allowed (F,).
+    """Displacement (F, 3) of the whole hand that brings its deepest point out, but for the depth allowed (F, N or 1).
 
     `ahead` (F, 3): preferred way out, added a little so that a hand is not pushed through to the wrong side."""
     depth, t = depths(points, radii, capsules)
-    flat = np.maximum(depth - allowed[:, None, None], 0.0).reshape(len(points), -1)
+    flat = np.maximum(depth - allowed[..., None], 0.0).reshape(len(points), -1)
     worst = flat.argmax(1)
     frames = np.arange(len(points))
     point, capsule = np.divmod(worst, depth.shape[2])

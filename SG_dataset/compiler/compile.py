@@ -18,7 +18,8 @@ from SG_dataset import rest as resting
 from SG_dataset.compiler import arm, channels, timing
 from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
-from SG_dataset.compiler.hands import MIRROR_POINT, MIRROR_TURN, Scene, Targets, hand_targets
+from SG_dataset.compiler.hands import Targets, hand_targets
+from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, Scene
 from SG_dataset.notation import HANDS, GestureSpec, HandKey, Key, VariantSpec, with_times
 
 Floats = NDArray[np.floating[Any]]

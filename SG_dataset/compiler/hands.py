@@ -14,46 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import timing
+from SG_dataset.compiler import collide, timing
+from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
 from SG_dataset.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation import Cycle, HandKey, Key
 from SG_dataset.shapes import TIPS, hand_shape, tip_positions
 
 Floats = NDArray[np.floating[Any]]
-MIRROR_POINT = np.array([-1.0, 1.0, 1.0])
-MIRROR_TURN = np.array([1.0, 1.0, -1.0, -1.0])
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
+SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on
 FINGER_DELAYS = np.array([0.00, 0.03, 0.05, 0.08, 0.10])  # share of a phase by which each finger starts after the thumb
-
-
-@dataclass
-class Scene:
-    """Places (F, 3) and rotations (F, 4) of joints in one hand's space."""
-
-    side: str  # "Left" or "Right"
-    places: dict[str, Floats]
-    world: dict[str, Floats]
-
-    def at(self, frames: NDArray[np.integer[Any]]) -> Scene:
-        """The scene at some frames."""
-        places = {k: v[frames] for k, v in self.places.items()}
-        return Scene(self.side, places, {k: v[frames] for k, v in self.world.items()})
-
-    def joint(self, name: str) -> tuple[Floats, Floats]:
-        """Place and rotation of a joint; "Own..." and "Other..." are resolved for the hand's side."""
-        other = "Right" if self.side == "Left" else "Left"
-        actual = name.replace("Own", self.side).replace("Other", other)
-        place, turn = self.places[actual], self.world[actual]
-        return (place, turn) if self.side == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)
-
-
-@cache
-def rest_place(name: str) -> Floats:
-    """A joint's place (3,) in the T pose, in the left hand's space (Own = left, Other = right)."""
-    sk = canonical()
-    actual = name.replace("Own", "Left").replace("Other", "Right")
-    return np.asarray(sk.rest_positions()[sk.index(actual)] - sk.offsets[0] * [1.0, 0.0, 1.0])
 
 
 @cache
@@ -149,7 +119,8 @@ def hand_targets(
     with_hand = timing.interpolate(time, key_times, np.array([[float(h.anchor == "other")] for h in hands]), 0 * flow)[
         :, 0
     ]
-    fingers = _fingers(keys, hands, key_times, time)
+    shapes = _settled_shapes(hands, wrists, turns, scene, key_times, time)
+    fingers = _fingers(keys, shapes, key_times, time)
     chest = scene.joint("Spine2")[1]
     path = path + _arcs(hands, keys, key_times, time, chest) + _liveliness(keys, hands, wrists, key_times, time)
     path = path + (1 - touching)[:, None] * _tremor(time, seed)
@@ -242,9 +213,29 @@ def _cycle(cycle: Cycle, x: Floats, size: float) -> tuple[Floats, Floats, Floats
     return offset, rot.from_rotation_vector(np.radians(vector)), wave
 
 
-def _fingers(keys: Sequence[Key], hands: Sequence[HandKey], key_times: Floats, time: Floats) -> Floats:
-    """Finger rotations (F, 15, 4): shapes form before the hand arrives, finger by finger, and relax late."""
+def _settled_shapes(
+    hands: Sequence[HandKey], wrists: Floats, turns: Floats, scene: Scene, key_times: Floats, time: Floats
+) -> Floats:
+    """Finger rotations (K, 15, 4) at the keys; fingers of a touching hand straighten as far as the body makes them."""
     shapes = np.stack([hand_shape(h.shape) for h in hands])
+    straight = hand_shape("tray")
+    for k, hand in enumerate(hands):
+        if not hand.touching or hand.anchor == "other":
+            continue
+        frame = min(len(time) - 1, int(np.searchsorted(time, key_times[k])))
+        share = np.linspace(0, 1, 9)[:, None]
+        tried = rot.slerp(np.broadcast_to(shapes[k], (9, 15, 4)), np.broadcast_to(straight, (9, 15, 4)), share)
+        tips = wrists[k, frame] + rot.rotate(turns[k, frame], tip_positions(tried))
+        body = body_capsules(scene.at(np.full(9, frame)))
+        depth = collide.depths(tips, np.full(5, 0.75), body)[0].max(2)
+        fits = depth < SETTLED_DEPTH
+        best = np.where(fits.any(0), fits.argmax(0), depth.argmin(0))
+        shapes[k] = tried[np.repeat(best, 3), np.arange(15)]
+    return shapes
+
+
+def _fingers(keys: Sequence[Key], shapes: Floats, key_times: Floats, time: Floats) -> Floats:
+    """Finger rotations (F, 15, 4): shapes form before the hand arrives, finger by finger, and relax late."""
     index, x = timing.segments(time, key_times)
     early = np.array([k.phase != "retract" for k in keys])[index + 1]
     u = x[:, None] - FINGER_DELAYS
