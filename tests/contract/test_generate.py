@@ -24,6 +24,14 @@ def strips(character):
     return [s for name, found in tracks(character).items() if name.startswith("Gestures: semantic") for s in found]
 
 
+def strip_named(character, name):
+    return next(strip for strip in strips(character) if strip.name == name)
+
+
+def segment_of(addon, character, name):
+    return module(addon, "metadata").read(strip_named(character, name).action).segment
+
+
 def test_a_voice_becomes_a_performance(shot):
     scene = bpy.context.scene
     assert bpy.ops.gesticulator.generate() == {"FINISHED"}
@@ -68,18 +76,16 @@ def test_swap_reblend_and_regenerate_keep_their_promises(shot, real):
     record = module(real, "metadata").read(strip.action)
     other = next(g for g in module(real, "catalogue").gestures() if g.id != record.segment.gesture_id)
     bpy.ops.gesticulator.swap_gesture(gesture_id=other.id, variant=other.variants[-1].number, strip=strip.name)
-    swapped = next(s for s in strips(shot) if s.name.startswith(other.label))
-    assert module(real, "metadata").read(swapped.action).segment.stroke == pytest.approx(record.segment.stroke)
+    name = next(s.name for s in strips(shot) if s.name.startswith(other.label))  # strips die when they are replaced
+    assert segment_of(real, shot, name).stroke == pytest.approx(record.segment.stroke)
     bpy.ops.gesticulator.generate()
-    assert swapped.name in [s.name for s in strips(shot)]
+    swapped = strip_named(shot, name)
     module(real, "compat").place_strip(swapped, swapped.frame_start + 3)
-    metadata = module(real, "metadata")
-    metadata.update(swapped.action, lock=False)
+    module(real, "metadata").update(swapped.action, lock=False)
     bpy.ops.gesticulator.reblend()
-    moved = next(s for s in strips(shot) if s.name == swapped.name)
-    assert metadata.read(moved.action).segment.stroke == pytest.approx(record.segment.stroke + 3 / 24, abs=0.02)
+    assert segment_of(real, shot, name).stroke == pytest.approx(record.segment.stroke + 3 / 24, abs=0.02)
     bpy.ops.gesticulator.regenerate_range(frame_start=40, frame_end=70)
-    assert swapped.name in [s.name for s in strips(shot)]
+    assert strip_named(shot, name)
 
 
 def test_no_semantics_when_off(shot):
