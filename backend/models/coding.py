@@ -35,7 +35,9 @@ def pieces(length: int, piece: int = PIECE) -> Iterator[tuple[int, int, int, int
         yield start, end, max(0, start - MARGIN), min(length, end + MARGIN)
 
 
-def _part_latents(part: VectorQuantizedPart, codes: Tensor, smoothing: Smoothing, inserts: Inserts, stride: int) -> Tensor:
+def _part_latents(
+    part: VectorQuantizedPart, codes: Tensor, smoothing: Smoothing, inserts: Inserts, stride: int
+) -> Tensor:
     """Codes (levels, L) to what the convolutional decoder sees (L, width)."""
     latents = part.bottleneck.decode(codes)
     window, length = part.config.window, len(latents)
@@ -119,8 +121,9 @@ def decode_codes(
     progress: Any = None,
 ) -> npt.NDArray[np.float32]:
     """Codes (2, levels, T) to raw motion vectors (8 T, 219). exact: the reference's stride of one token."""
+    stride = 1 if exact else FAST_STRIDE
     standardised = decode_standardised(
-        weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=1 if exact else FAST_STRIDE, progress=progress
+        weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=stride, progress=progress
     )
     return weights.body_scaler.restore(standardised)
 

@@ -89,7 +89,8 @@ class Level0Engine:
         read = _Reader(state, precision, device)
         self.config, self.device = config, device
         # positions per step and stream: (window, 3, width)
-        self.positions = read.tensor("gpt_base.pos_emb").reshape(STREAMS, config.window, -1).transpose(0, 1).contiguous()
+        table = read.tensor("gpt_base.pos_emb").reshape(STREAMS, config.window, -1)
+        self.positions = table.transpose(0, 1).contiguous()
         self.tables = [read.tensor(f"gpt_base.tok_emb_{part}.weight") for part in ("body", "hands")]
         # the audio layer runs once over everything and the heads decide codes: both stay in full precision
         self.audio = read.linear("gpt_base.cond_emb", "float32")

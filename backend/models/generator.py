@@ -162,7 +162,7 @@ class Fine(nn.Module):
 
     def _sum(self, part: str, levels: Sequence[Tensor] | Tensor) -> Tensor:
         if len(levels) != self.config.level:
-            raise ValueError(f"fine level {self.config.level} needs {self.config.level} lower levels, not {len(levels)}")
+            raise ValueError(f"fine level {self.config.level} needs as many lower levels, not {len(levels)}")
         names = (f"tok_emb_{part}" + ("" if i == 0 else f"_{i + 1}") for i in range(self.config.level))
         total: Tensor = sum(getattr(self, name)(codes) for name, codes in zip(names, levels, strict=True))
         return total

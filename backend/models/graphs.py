@@ -24,7 +24,7 @@ class Graphed:
 
     def __call__(self, *arguments: Tensor) -> Tensor:
         if (arguments[0].shape[2], arguments[2].shape[1]) != self.shape:
-            return self.function(*arguments)  # type: ignore[arg-type, call-arg]
+            return self.function(*arguments)
         if self.graph is None:
             self._capture(arguments)
         for target, source in zip(self.inputs, arguments, strict=True):
@@ -35,11 +35,11 @@ class Graphed:
 
     def _capture(self, arguments: tuple[Tensor, ...]) -> None:
         self.inputs = [a.clone() for a in arguments]
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # once outside: libraries set themselves up on first use
-            self.function(*self.inputs)  # type: ignore[call-arg]
+            self.function(*self.inputs)
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.output = self.function(*self.inputs)  # type: ignore[call-arg]
+            self.output = self.function(*self.inputs)

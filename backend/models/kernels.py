@@ -3,8 +3,8 @@
 float32   the reference's arithmetic. On x86 the weights are laid out for oneDNN once: 1.7 times faster than the plain
           call at 39 rows, four times at 3 (measured on an EPYC 9004).
 bfloat16  on processors and GPUs that multiply it natively.
-int8      weights per output column, activations per row: on processors with VNNI. A quarter of the memory traffic, which
-          is what a token costs.
+int8      weights per output column, activations per row: on processors with VNNI. A quarter of the memory traffic,
+          which is what a token costs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pack_linear(weight: Tensor, bias: Tensor | None, precision: Precision) -> Li
         return _int8(weight, bias)
     if precision == "bfloat16":
         return _bfloat16(weight, bias)
-    if weight.device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if weight.device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         try:
             return _onednn(weight, bias)
         except (RuntimeError, NotImplementedError, AttributeError):

@@ -128,7 +128,10 @@ class ResidualQuantizer(nn.Module):
 
     def training_state(self) -> dict[str, Tensor]:
         """What must be kept, beside the weights, to go on training later."""
-        return {f"{i}.{name}": getattr(b, name).clone() for i, b in enumerate(self.books()) for name in ("sums", "counts")}
+        state = {}
+        for i, book in enumerate(self.books()):
+            state[f"{i}.sums"], state[f"{i}.counts"] = book.sums.clone(), book.counts.clone()
+        return state
 
     def continue_from_codebooks(self) -> None:
         """Go on training loaded weights whose training state is gone: every entry counts as won once."""

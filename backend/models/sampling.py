@@ -1,4 +1,4 @@
-"""Drawing codes from logits, with uniform numbers drawn beforehand: the same seed gives the same codes on any device."""
+"""Drawing codes from logits, with uniform numbers drawn beforehand, so that a seed does not depend on the device."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """In which order codes are generated: exactly as the reference does it, or faster.
 
-Exact   level 0 sees the last 13 tokens, a sliding window computed anew for each token; levels 1..3 see every window of 15
-        tokens, of which the first gives all its tokens and each later one its last. float32.
+Exact   level 0 sees the last 13 tokens, a sliding window computed anew for each token; levels 1..3 see every window of
+        15 tokens, of which the first gives all its tokens and each later one its last. float32.
 Fast    level 0 lets its window grow from `SHIFT` to 13 tokens with cached keys and values, then drops back (the
-        reference's own "shift"); levels 1..3 take every `STRIDE`-th window and of each its last `STRIDE` tokens; matrices
-        in the precision this processor is quickest with. docs/performance.md has what that changes and what it saves.
+        reference's own "shift"); levels 1..3 take every `STRIDE`-th window and of each its last `STRIDE` tokens;
+        matrices in the precision this processor is quickest with. docs/performance.md: what it changes and saves.
 
 Windows go through the models in batches of fixed size: memory does not grow with the length of the speech.
 """
@@ -122,7 +122,8 @@ def generate_many(
 def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
     audio = np.asarray(audio)
     if audio.ndim != 2 or audio.shape[1] != AUDIO_FEATURES or not len(audio):
-        raise UserError(f"Audio features must be rows of {AUDIO_FEATURES} numbers, not {audio.shape}.", code="bad_audio")
+        message = f"Audio features must be rows of {AUDIO_FEATURES} numbers, not {audio.shape}."
+        raise UserError(message, code="bad_audio")
     if not np.all(np.isfinite(audio)):
         raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_audio")
     return weights.audio_scaler.standardise(audio)
@@ -135,7 +136,12 @@ def _draw(sampling: Sampling, ranked: bool) -> Draw:
 
 
 def grow(
-    engine: Level0Engine, past: Tensor, audio: Tensor, numbers: Tensor, draw: Draw, check: Callable[[], None] | None = None
+    engine: Level0Engine,
+    past: Tensor,
+    audio: Tensor,
+    numbers: Tensor,
+    draw: Draw,
+    check: Callable[[], None] | None = None,
 ) -> Tensor:
     """One window of level 0 growing token by token.
 
@@ -226,7 +232,7 @@ class _Run:
         stride = 1 if self.engine.exact else STRIDE
         starts = window_starts(length, size, stride)
         # the first window gives all its tokens, each later one those that no window before it gave
-        batches = [starts[:1], *starts[1:].split(WINDOWS.get(self.engine.device.type, 32))]
+        batches = [starts[:1], *torch.split(starts[1:], WINDOWS.get(self.engine.device.type, 32))]
         covered = 0
         for number, batch in enumerate(b for b in batches if len(b)):
             self._check()

@@ -78,7 +78,7 @@ class ConvEncoder(nn.Module):
         self.level_blocks = nn.ModuleList([ConvEncoderLevel(channels, width)])
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.level_blocks[0].model(x)
+        out: Tensor = self.level_blocks.get_submodule("0.model")(x)
         return out
 
 
@@ -91,7 +91,7 @@ class ConvDecoder(nn.Module):
         self.out = nn.Conv1d(width, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.out(self.level_blocks[0].model(x))
+        out: Tensor = self.out(self.level_blocks.get_submodule("0.model")(x))
         return out
 
 
@@ -125,7 +125,7 @@ class LatentTransformer(nn.Module):
         out = torch.empty_like(x)
         out[:size] = self(x[None, :size])[0]
         covered = size
-        for batch in starts[1:].split(WINDOW_BATCH):
+        for batch in torch.split(starts[1:], WINDOW_BATCH):
             rows = x[batch[:, None].to(x.device) + torch.arange(size, device=x.device)]
             covered = stitch(self(rows, min(stride, size)), batch + size - min(stride, size), out, covered)
         return out
