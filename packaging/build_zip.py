@@ -32,22 +32,26 @@ NEEDED = (
 """Without one of these the extension would install and then not work."""
 
 
+class BuildError(Exception):
+    """The zip cannot be made; the message says why."""
+
+
 def find_tool() -> Path:
-    """blender_ext.py of a bpy wheel; SystemExit says how to get one."""
+    """blender_ext.py of a bpy wheel; BuildError says how to get one."""
     places = [Path(sys.prefix), *sorted(ROOT.glob(".venv-bpy*"), reverse=True)]
     for place in places:
         for site in (*place.glob("lib/python*/site-packages"), place / "Lib" / "site-packages"):
             found = next(site.glob(TOOL), None)
             if found:
                 return found
-    raise SystemExit("No bpy wheel found. Make one with: make .venv-bpy45/ready")
+    raise BuildError("No bpy wheel found. Make one with: make .venv-bpy45/ready")
 
 
 def blender_ext(tool: Path, *arguments: str) -> None:
-    """Run the tool; SystemExit with its words when it refuses."""
+    """Run the tool; BuildError with its words when it refuses."""
     done = subprocess.run([sys.executable, str(tool), *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"{arguments[0]} failed:\n{done.stdout}{done.stderr}")
+        raise BuildError(f"{arguments[0]} failed:\n{done.stdout}{done.stderr}")
 
 
 def build(folder: Path, root: Path = ROOT) -> Path:
@@ -65,7 +69,7 @@ def build(folder: Path, root: Path = ROOT) -> Path:
     missing = set(NEEDED) - set(contents(fresh))
     if missing:
         fresh.unlink()
-        raise SystemExit(f"The zip would lack {', '.join(sorted(missing))}. Build the library and the weights first.")
+        raise BuildError(f"The zip would lack {', '.join(sorted(missing))}. Build the library and the weights first.")
     fresh.replace(final)
     return final
 
@@ -79,7 +83,11 @@ def contents(path: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build", help="folder (default: build)")
-    made = build(parser.parse_args().output)
+    arguments = parser.parse_args()
+    try:
+        made = build(arguments.output)
+    except BuildError as error:
+        raise SystemExit(str(error)) from error
     size = made.stat().st_size / 1e6
     print(f"{made}  {size:.1f} MB, {len(contents(made))} files")
     print("Install it in Blender: Edit > Preferences > Get Extensions > Install from Disk")
