@@ -26,7 +26,7 @@ Side = Literal["Left", "Right"]
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)
 GROUND = np.array([0.74, 0.745, 0.75], np.float32)
 LIGHT = np.array([0.35, 0.65, 0.68])  # right, up, towards the camera
-_CLOSE_YAWS = (0.0, 28.0, -28.0, 55.0, -55.0, 80.0, -80.0)
+_CLOSE_YAWS = (0.0, 28.0, -28.0, 55.0, -55.0, 80.0, -80.0, 125.0, -125.0, 155.0, -155.0)
 _CLOSE_ELEVATIONS = (5.0, 30.0, -20.0)
 
 

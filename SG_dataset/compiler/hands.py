@@ -22,6 +22,7 @@ from SG_dataset.shapes import TIPS, hand_shape, tip_positions
 
 Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
+WAY_OUT, WAY_ROUND = np.array([1.5, 0.0, 5.0]), np.array([20.0, 2.0, -5.0])  # cm: arcs between rest and a gesture
 SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on
 FINGER_DELAYS = np.array([0.00, 0.03, 0.05, 0.08, 0.10])  # share of a phase by which each finger starts after the thumb
 
@@ -154,13 +155,19 @@ def _turns(time: Floats, key_times: Floats, turns: Floats) -> Floats:
     return rot.normalize(q)
 
 
+def _behind(hand: HandKey) -> bool:
+    """Whether a key puts the hand behind the body's front, where the straight way leads through the shoulder."""
+    mark = LANDMARKS.get(hand.anchor)
+    return mark is not None and mark.place[2] + hand.offset[2] < -2.0
+
+
 def _arcs(hands: Sequence[HandKey], keys: Sequence[Key], key_times: Floats, time: Floats, chest: Floats) -> Floats:
     """Detours of the path between keys; hands leave and return to rest in a slight arc forward and out."""
     total = np.zeros((len(time), 3))
     for k in range(1, len(keys)):
         arc = np.array(hands[k].arc)
         if hands[k - 1].rest != hands[k].rest:
-            arc = arc + np.array([1.5, 0.0, 5.0])
+            arc = arc + (WAY_ROUND if _behind(hands[k - 1]) or _behind(hands[k]) else WAY_OUT)
         if not arc.any():
             continue
         x = np.clip((time - key_times[k - 1]) / (key_times[k] - key_times[k - 1]), 0, 1)
