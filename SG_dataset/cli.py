@@ -197,7 +197,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m SG_dataset", description="The gesture library.")
     commands = top.add_subparsers(dest="command", required=True)
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--library", default="starter", help="starter, a folder with a built library, or DIR+starter: yours over ours")
+    shown = "starter, a folder with a built library, or DIR+starter: yours over ours"
+    where.add_argument("--library", default="starter", help=shown)
     where.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("list", parents=[where], help="all gestures").set_defaults(run=list_gestures)
     p = commands.add_parser("search", parents=[where], help="gestures for a text, best first")

@@ -19,6 +19,7 @@ from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import FPS, LEAD, TAIL, Phases
 from SG_dataset.compiler.timing import smooth_step
 from SG_dataset.importing import ground
+from SG_dataset.importing.contact import keep_contacts
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.phases import Found, Still, find_phases
 from SG_dataset.importing.retarget import Posed, to_canonical
@@ -124,7 +125,8 @@ def _stand(posed: Posed) -> tuple[Motion, ground.Stance, dict[str, Floats]]:
     local = posed.local()
     root = ground.lower_to_reach(root, local, stance)
     poles = ground.knee_poles(posed, stance)
-    return Motion(posed.fps, canonical(), root, ground.bend_legs(root, local, stance, poles)), stance, poles
+    motion = Motion(posed.fps, canonical(), root, ground.bend_legs(root, local, stance, poles))
+    return keep_contacts(motion, posed.points), stance, poles
 
 
 def _with_stroke(found: Found, stroke: float, seconds: float) -> Found:

@@ -57,7 +57,8 @@ def face_forward(posed: Posed, still: slice) -> Posed:
     if np.linalg.norm(ahead) < 0.2:  # lying or somersaulting: no heading to speak of
         return posed
     turn = rot.between(ahead, AHEAD)
-    return replace(posed, root=rot.rotate(turn, posed.root), world=rot.mul(turn, posed.world))
+    points = {name: np.asarray(rot.rotate(turn, p)) for name, p in posed.points.items()}
+    return replace(posed, root=rot.rotate(turn, posed.root), world=rot.mul(turn, posed.world), points=points)
 
 
 def on_floor(posed: Posed, still: slice) -> tuple[Floats, Stance]:

@@ -30,6 +30,8 @@ ARRIVES, LEAVES = 0.5, 0.35  # of the peak speed: a minimum below it ends a prep
 FAR = 0.3  # of the farthest distance from rest that a preparation covers at least
 A_BEAT = 0.5  # of the peak speed: a first or last movement faster than that is itself a beat of the head
 LATE_RISE = 0.35  # s: the most of a plain rise that counts as stroke
+STILL = 0.04  # of the peak speed: no movement at all
+TURNED = -0.3  # cosine to the beat's first direction: a circle has no stop, but it turns away
 BEAT_ENDS = 0.5  # of its peak speed: a minimum below it ends a beat
 SETTLING = 0.05  # s
 LEAST_STROKE = 5.0  # cm/s: slower is sway
@@ -48,6 +50,18 @@ class Found:
     rests_after: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Actors:
+    """Speed (F,) in cm/s and direction of movement (F, P * 3), of length 1, of the points that gesture."""
+
+    speed: Floats
+    direction: Floats
+
+    @classmethod
+    def of(cls, tracks: Floats, fps: float) -> Actors:
+        return cls(_speed(tracks, fps), rot.normalize(np.gradient(tracks.reshape(len(tracks), -1), axis=0)))
+
+
 class Still(Exception):  # noqa: N818 - says what was seen
     """Nothing in the clip moves enough to be a gesture."""
 
@@ -57,7 +71,8 @@ def find_phases(motion: Motion) -> Found:
     fps = motion.fps
     hand, tracks, toes = _actors(motion)
     tracks, toes = _calmed(tracks, fps), _calmed(toes, fps)
-    speed = _speed(tracks, fps)
+    actors = Actors.of(tracks, fps)
+    speed = actors.speed
     away_start, away_end = (_distance(tracks, tracks[f]) for f in (slice(0, 3), slice(-3, None)))
     onset, offset = _movement(speed, away_start, away_end, fps)
     arrive = _arrival(speed, away_start, onset, offset)
@@ -65,7 +80,7 @@ def find_phases(motion: Motion) -> Found:
     if hand == "none":
         arrive, leave = _beats_at_ends(speed, onset, arrive, leave, offset)
     stepping = _travel(toes) > FOOT_MOVES and hand != "none"
-    phases = _inside(speed, onset, arrive, leave, fps, _speed(toes, fps) if stepping else None)
+    phases = _inside(actors, onset, arrive, leave, fps, Actors.of(toes, fps) if stepping else None)
     least = SLOW * speed.max()
     return Found(
         onset / fps,
@@ -158,7 +173,7 @@ def _departure(speed: Floats, away: Floats, arrive: int, offset: int) -> int:
         minimum = speed[f] < speed[f - 1] and speed[f] <= speed[f + 1]
         if away[f] > far and ((minimum and speed[f] < LEAVES * top) or speed[f] < SLOW * top):
             still = f
-            while still > arrive and speed[still - 1] < speed[still]:  # down to where the hand still stands
+            while still > arrive and STILL * top < speed[still] > speed[still - 1]:  # down to where the hand stands
                 still -= 1
             return still
     return arrive
@@ -174,11 +189,12 @@ def _beats_at_ends(speed: Floats, onset: int, arrive: int, leave: int, offset: i
     return arrive, leave
 
 
-def _inside(speed: Floats, onset: int, arrive: int, leave: int, fps: float, others: Floats | None = None) -> Phases:
+def _inside(actors: Actors, onset: int, arrive: int, leave: int, fps: float, others: Actors | None = None) -> Phases:
     """Stroke, its instant and its end, from what happens between preparation and retraction.
 
-    others: the speed of other parts of the body, whose beats count where the hands only stay.
+    others: other parts of the body, whose beats count where the hands only stay.
     """
+    speed = actors.speed
     margin = round(SETTLING * fps)  # the tail of the preparation and the head of the retraction are not stroke
     part = speed[arrive + margin : leave - margin + 1]
     busy = np.flatnonzero(part > max(LEAST_STROKE, 0.3 * float(part.max()))) if len(part) else np.array([], int)
@@ -190,7 +206,7 @@ def _inside(speed: Floats, onset: int, arrive: int, leave: int, fps: float, othe
         return Phases(start / fps, arrive / fps, arrive / fps, max(leave, arrive) / fps)
     start, end = _calm(speed, arrive + margin + int(busy[0]), -1), _calm(speed, arrive + margin + int(busy[-1]), 1)
     start, end = max(start, arrive), min(end, leave)
-    return Phases(start / fps, _accent(speed, start, end) / fps, end / fps, leave / fps)
+    return Phases(start / fps, _accent(actors, start, end) / fps, end / fps, leave / fps)
 
 
 def _calm(speed: Floats, f: int, step: int) -> int:
@@ -201,12 +217,16 @@ def _calm(speed: Floats, f: int, step: int) -> int:
     return f
 
 
-def _accent(speed: Floats, start: int, end: int) -> int:
-    """End of the first beat of the stroke: where its first real peak of speed has come down again."""
-    part = speed[start : end + 1]
-    real, top = 0.4 * float(part.max()), 0.0
+def _accent(actors: Actors, start: int, end: int) -> int:
+    """End of the first beat of the stroke: where its first real speed has come down again or turned away."""
+    part, going = actors.speed[start : end + 1], actors.direction[start : end + 1]
+    real, top, first = 0.4 * float(part.max()), 0.0, -1
     for f in range(1, len(part) - 1):
         top = max(top, float(part[f]))
-        if top > real and part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]:
+        if top <= real:
+            continue
+        first = f if first < 0 else first
+        slow = part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]
+        if slow or float(going[first] @ going[f]) < TURNED:
             return start + f
     return end

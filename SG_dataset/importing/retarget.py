@@ -9,7 +9,7 @@ lay all bones along one axis) is read against its first frame instead.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.bone_maps import FINGERS, SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rest_alignment import alignment
 from sg_blender_addon.core.skeleton import Skeleton, canonical
 from sg_blender_addon.core.target_rig import TargetRig
+from SG_dataset.importing.contact import HEAD_UP
 from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
@@ -33,13 +35,14 @@ class Posed:
     """A performance in canonical axes and centimetres, not yet on the floor.
 
     root (F, 3): the middle between the hip joints; world (F, J, 4): world rotations of canonical joints; found: the
-    joints that the source had.
+    joints that the source had; points: see `contact.keep_contacts`.
     """
 
     fps: float
     root: Floats
     world: Floats
     found: frozenset[str]
+    points: Mapping[str, Floats] = field(default_factory=dict)
 
     def local(self) -> Floats:
         """Local rotations (F, J, 4)."""
@@ -61,7 +64,12 @@ def to_canonical(motion: Motion, joints: Mapping[str, str], rest: str = "auto") 
     rig, turns = _rig(motion.skeleton, motion.skeleton.rest_positions(), index), world
     if rest == "first_frame" or (rest == "auto" and not _stands(rig)):
         rig, turns = _rig(motion.skeleton, positions[0], index), rot.mul(world, rot.inverse(world[:1]))
-    return Posed(motion.fps, _root(motion, rig, turns), _world(rig, turns), frozenset(joints))
+    root, made = _root(motion, rig, turns), _world(rig, turns)
+    points = _points(positions, world, motion.skeleton, rig) | {"Hips": root}
+    if "Head" in points:
+        up = rot.rotate(made[:, canonical().index("Head")], np.array([0.0, HEAD_UP, 0.0]))
+        points["Skull"] = points["Head"] + up
+    return Posed(motion.fps, root, made, frozenset(joints), points)
 
 
 def _rig(skeleton: Skeleton, heads: Floats, joints: Mapping[str, int]) -> TargetRig:
@@ -90,7 +98,7 @@ def _stands(rig: TargetRig) -> bool:
 
     top = next((j for j in ("Head", "Neck", "Spine2") if rig.has(j)), "Hips")
     up = place(top)[1] - place("Hips")[1]
-    for side in ("Left", "Right"):
+    for side in SIDES:
         if rig.has(side + "UpLeg", side + "Foot"):
             leg = place(side + "Foot") - place(side + "UpLeg")
             if leg[1] > -0.5 * np.linalg.norm(leg) or up <= 0:
@@ -107,6 +115,18 @@ def _root(motion: Motion, rig: TargetRig, turns: Floats) -> Floats:
     positions = motion.forward_kinematics()[0][:, hips] if hips else motion.root_positions
     middle = positions + rot.rotate(turns[:, hips], rig.middle_of_hips() - rig.heads[hips])
     return np.asarray(rot.rotate(rot.inverse(rig.axes), middle) / rig.scale)
+
+
+def _points(positions: Floats, world: Floats, skeleton: Skeleton, rig: TargetRig) -> dict[str, Floats]:
+    """Places (F, 3) of the source's joints and finger tips in canonical axes and size."""
+    ends = dict(zip(skeleton.end_parents, skeleton.end_offsets, strict=True))
+    points = {joint: positions[:, bone] for joint, bone in rig.joints.items()}
+    for side in SIDES:
+        for finger in FINGERS:
+            last = rig.joints.get(f"{side}Hand{finger}3", -1)
+            if last in ends:
+                points[f"{side}{finger}Tip"] = positions[:, last] + rot.rotate(world[:, last], ends[last])
+    return {name: np.asarray(rot.rotate(rot.inverse(rig.axes), p) / rig.scale) for name, p in points.items()}
 
 
 def _world(rig: TargetRig, turns: Floats) -> Floats:
