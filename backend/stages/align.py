@@ -35,7 +35,7 @@ CUE_PAD = 0.35
 # Share of the script's words that Whisper must have heard too, for the script to be the recording's.
 SAME_TEXT = 0.35
 SHORTEST = 0.03
-# Letters (and spaces) a second of the fastest intelligible speech; a script that needs more belongs to a longer recording.
+# Letters (and spaces) a second of the fastest intelligible speech; a script that needs more is another recording's.
 FASTEST = 25.0
 
 Transcriber = Callable[[], list[Word]]

@@ -1,8 +1,8 @@
 """Read any recording into the two mono signals that the stages need, in blocks, whatever its length.
 
-Features are computed at 3840 Hz (512 samples per token, 7.5 tokens a second), speech recognition and forced alignment at
-16 kHz. Both are resampled straight from the file's own rate while it is decoded, so a two-hour file costs a few hundred
-megabytes and never exists at its original rate and channel count in memory.
+Features are computed at 3840 Hz (512 samples per token, 7.5 tokens a second), speech recognition and forced alignment
+at 16 kHz. Both are resampled straight from the file's own rate while it is decoded, so a two-hour file costs a few
+hundred megabytes and never exists at its original rate and channel count in memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_CHANNELS = 64
 BLOCK_SECONDS = 4.0
 # A sample further out than this is not sound but a broken float file; 1.0 is full scale.
 ABSURD = 1000.0
-# The plain mean of the channels is kept (the reference does it) unless it has lost 10 dB more than unrelated channels would.
+# The plain mean of the channels is kept (as in the reference) unless it loses 10 dB more than unrelated channels do.
 CANCELLED = 0.1
 
 Floats = NDArray[np.float32]
@@ -42,8 +42,8 @@ FORMATS = "WAV, FLAC, OGG, AIFF, MP3, M4A, MP4 and MKV can be read"
 class Audio:
     """A recording, mono, at the two rates in use.
 
-    `low` (n,) float32 at 3840 Hz; `speech` (m,) float16 at 16 kHz: half precision keeps 66 dB below whatever the level is,
-    so quiet recordings lose nothing, in half the memory. `sha256` is of the file's bytes.
+    `low` (n,) float32 at 3840 Hz; `speech` (m,) float16 at 16 kHz: half precision keeps 66 dB below whatever the level
+    is, so quiet recordings lose nothing, in half the memory. `sha256` is of the file's bytes.
     """
 
     low: Floats
@@ -67,7 +67,7 @@ class Audio:
 
     @classmethod
     def from_samples(cls, samples: NDArray[Any], rate: int, warnings: tuple[str, ...] = ()) -> Audio:
-        """An `Audio` from (n,) or (n, channels) samples at `rate`. Raises the errors that a file with them would raise."""
+        """An `Audio` from (n,) or (n, channels) samples at `rate`. Raises what such a file would raise."""
         data = np.asarray(samples, dtype=np.float32)
         data = data[:, None] if data.ndim == 1 else data
         source = _Source(rate, data.shape[1], lambda: iter([data]))
@@ -75,7 +75,7 @@ class Audio:
 
 
 class _Source:
-    """An opened recording: rate, channel count, and a function that decodes it from the start in (n, channels) blocks."""
+    """An opened recording: rate, channels, and a function that decodes it from the start in (n, channels) blocks."""
 
     def __init__(self, rate: int, channels: int, blocks: Callable[[], Iterator[Floats]], seconds: float = 0.0) -> None:
         self.rate, self.channels, self.blocks, self.seconds = rate, channels, blocks, seconds
@@ -94,7 +94,9 @@ def load_audio(source: str | Path | bytes, progress: Progress | None = None) -> 
         opened = _open(source)
         return _build(opened, digest, progress, [])
     except PermissionError as error:
-        raise UserError(f"The file {source!s} may not be read.", "Check its permissions.", "audio_unreadable") from error
+        raise UserError(
+            f"The file {source!s} may not be read.", "Check its permissions.", "audio_unreadable"
+        ) from error
     except OSError as error:
         raise UserError(f"The recording could not be read: {error}.", "Check the disk.", "audio_unreadable") from error
 
@@ -108,12 +110,12 @@ def _refuse_empty(source: str | Path | bytes) -> None:
 def _sha256(source: str | Path | bytes) -> str:
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
-    with open(source, "rb") as file:
+    with Path(source).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stream(source: str | Path | bytes) -> IO[bytes]:
-    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115 - closed by the readers
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
 # ---------------------------------------------------------------------------------------------------------- decoding
@@ -308,5 +310,7 @@ def _refuse_useless(seconds: float, broken: int, count: int) -> None:
         )
     if broken > count / 2:
         raise UserError(
-            "More than half of the recording's samples are not numbers.", "Export it again as 16-bit PCM.", "audio_broken"
+            "More than half of the recording's samples are not numbers.",
+            "Export it again as 16-bit PCM.",
+            "audio_broken",
         )

@@ -109,11 +109,13 @@ class Embedder:
         for i in range(LAYERS):
             layer = f"encoder.layer.{i}"
             q, k, v = (
-                self._linear(x, f"{layer}.attention.self.{n}").unflatten(-1, (HEADS, -1)).transpose(1, 2)
+                self._linear(x, f"{layer}.attention.self.{n}").view(*x.shape[:2], HEADS, -1).transpose(1, 2)
                 for n in ("query", "key", "value")
             )
             mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).flatten(2)
-            x = self._norm(x + self._linear(mixed, f"{layer}.attention.output.dense"), f"{layer}.attention.output.LayerNorm")
+            x = self._norm(
+                x + self._linear(mixed, f"{layer}.attention.output.dense"), f"{layer}.attention.output.LayerNorm"
+            )
             inner = functional.gelu(self._linear(x, f"{layer}.intermediate.dense"))
             x = self._norm(x + self._linear(inner, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
         return x
@@ -137,7 +139,7 @@ def _pooled(hidden: Floats, word_ids: list[int | None], count: int) -> Encoded:
         if word is not None and word < count:
             words[word] += row
             sizes[word] += 1
-    return Encoded(hidden.mean(axis=0), words / np.maximum(sizes, 1.0)[:, None])
+    return Encoded(hidden.mean(axis=0), words / np.maximum(sizes, np.float32(1.0))[:, None])
 
 
 @lru_cache(maxsize=1)
@@ -167,7 +169,7 @@ def unit(x: Floats) -> Floats:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for this project (not created here): by environment, else where the system keeps caches."""
+    """The user's cache folder for this project (not created here): by environment, else where the system has caches."""
     if chosen := os.environ.get("GESTICULATOR_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":

@@ -5,13 +5,14 @@ Gesticulator (Zhang et al., SIGGRAPH 2024), computed with librosa at 3840 Hz, ho
 
 - The last column (tempogram lag 383) is zero in exact arithmetic and noise in practice: it is pinned to zero.
 - A clip without speech is taken as digital silence, and the loudest bin that decibels refer to is never less than
-  `REFERENCE_FLOOR`: silence then reads as a pause in speech and not, as in the reference, as the loudest sound there is.
+  `REFERENCE_FLOOR`: silence then reads as a pause in speech and not, as in the reference, as the loudest sound.
 - A quiet recording of speech is brought up to a normal level first; the reference's features change with gain.
 - Clips of fewer rows than one model window are padded with silence for the analysis and cut again.
 
-All other clips give the reference's numbers. Everything that looks at the whole clip (the loudest bin, the tuning of the
-chroma, the range of the onset decibels) is gathered from blocks first, so an hour in blocks equals an hour at once, up to
-rounding and the resampling filters' tails at block borders; only memory differs. Clips under `BLOCK` rows are one block.
+All other clips give the reference's numbers. Everything that looks at the whole clip (the loudest bin, the tuning of
+the chroma, the range of the onset decibels) is gathered from blocks first, so an hour in blocks equals an hour at once,
+up to rounding and the resampling filters' tails at block borders; only memory differs. Clips of up to `BLOCK` rows are
+one block.
 """
 
 from __future__ import annotations
@@ -150,8 +151,9 @@ def _mfcc(mel_power: Floats) -> tuple[Floats, Floats]:
 
 def _onset(percussive_power: Floats) -> NDArray[np.float64]:
     import librosa
+    from librosa.onset import onset_strength
 
-    envelope = librosa.onset.onset_strength(
+    envelope = onset_strength(
         S=librosa.power_to_db(percussive_power), sr=FEATURE_RATE, hop_length=HOP, aggregate=np.median
     )
     return np.asarray(envelope, np.float64)
@@ -189,9 +191,9 @@ def _no_rhythm() -> Floats:
 
 @lru_cache(maxsize=1)
 def _mel_basis() -> Floats:
-    import librosa
+    from librosa.filters import mel
 
-    return np.asarray(librosa.filters.mel(sr=FEATURE_RATE, n_fft=N_FFT), np.float32)
+    return np.asarray(mel(sr=FEATURE_RATE, n_fft=N_FFT), np.float32)
 
 
 class _Signal:
@@ -220,6 +222,7 @@ class _Signal:
         One short-time spectrum serves the mel bands and the median-filter separation (Fitzgerald 2010).
         """
         import librosa
+        from librosa.decompose import hpss
 
         mel = np.zeros((128, self.rows), np.float32)
         percussive_mel = np.zeros_like(mel)
@@ -229,8 +232,10 @@ class _Signal:
             spectrum = librosa.stft(piece, n_fft=N_FFT, hop_length=HOP)
             inside = slice(start - first, stop - first)
             mel[:, start:stop] = _mel_basis() @ np.square(np.abs(spectrum[:, inside]))
-            kept, struck = librosa.decompose.hpss(spectrum)
-            kept_y, struck_y = (librosa.istft(s, n_fft=N_FFT, hop_length=HOP, length=len(piece)) for s in (kept, struck))
+            kept, struck = hpss(spectrum)
+            kept_y, struck_y = (
+                librosa.istft(s, n_fft=N_FFT, hop_length=HOP, length=len(piece)) for s in (kept, struck)
+            )
             percussive_mel[:, start:stop] = _mel_basis() @ np.square(
                 np.abs(librosa.stft(struck_y, n_fft=N_FFT, hop_length=HOP)[:, inside])
             )
@@ -254,7 +259,7 @@ class _Signal:
         return out
 
     def _tuning(self, harmonic: Floats) -> float:
-        """Deviation from A440 in bins, from the stronger half of all spectral peaks of the clip (as librosa does it)."""
+        """Deviation from A440 in bins, from the stronger half of the clip's spectral peaks (as librosa does it)."""
         import librosa
 
         pitches: list[NDArray[Any]] = []

@@ -10,13 +10,31 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["_", "_", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"))
 ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
@@ -126,25 +144,26 @@ def _spoken_part(match: re.Match[str], known: Callable[[str], bool]) -> list[str
 _RULES: dict[str, str] = {
     "^kn": "N", "^gn": "N", "^wr": "R", "^ps": "S", "^x": "Z", "^wh": "W", "^mc": "M AH K", "^y": "Y", "^rh": "R",
     "tion$": "SH AH N", "tions$": "SH AH N Z", "sion$": "ZH AH N", "sions$": "ZH AH N Z", "tial": "SH AH L",
-    "cial": "SH AH L", "cian": "SH AH N", "tious": "SH AH S", "cious": "SH AH S", "ture$": "CH ER", "tures$": "CH ER Z",
-    "ous$": "AH S", "ously$": "AH S L IY", "able$": "AH B AH L", "ible$": "AH B AH L", "ably$": "AH B L IY",
-    "ment$": "M AH N T", "ments$": "M AH N T S", "ness$": "N AH S", "less$": "L AH S", "ful$": "F AH L", "ing$": "IH NG",
-    "ings$": "IH NG Z", "ted$": "T IH D", "ded$": "D IH D", "ed$": "D", "es$": "Z", "ies$": "IY Z", "ers$": "ER Z",
-    "er$": "ER", "ar$": "ER", "or$": "ER", "le$": "AH L", "les$": "AH L Z", "age$": "IH JH", "ism$": "IH Z AH M",
-    "ly$": "L IY", "y$": "IY", "ey$": "IY", "ys$": "IY Z", "a$": "AH", "i$": "IY", "o$": "OW", "os$": "OW Z", "e$": "",
-    "ce$": "S", "ge$": "JH", "se$": "Z", "ve$": "V", "que$": "K", "gue$": "G", "mb$": "M", "igh": "AY", "eigh": "EY",
-    "ough": "AO", "augh": "AO", "tch": "CH", "dge": "JH", "sch": "SH", "chr": "K R", "ch": "CH", "ck": "K", "sh": "SH",
-    "th": "TH", "ph": "F", "gh": "G", "ng": "NG", "nk": "NG K", "qu": "K W", "wh": "W", "sc": "S K", "sce": "S EH",
-    "sci": "S IH", "ce": "S EH", "ci": "S IH", "cy": "S IY", "ge": "JH EH", "gi": "JH IH", "gy": "JH IY", "bb": "B",
-    "cc": "K", "dd": "D", "ff": "F", "gg": "G", "ll": "L", "mm": "M", "nn": "N", "pp": "P", "rr": "R", "ss": "S",
-    "tt": "T", "zz": "Z", "vv": "V", "ai": "EY", "ay": "EY", "au": "AO", "aw": "AO", "ea": "IY", "ear": "IH R",
-    "ee": "IY", "eer": "IH R", "ei": "EY", "eu": "Y UW", "ew": "UW", "ey": "EY", "ia": "IY AH", "ie": "IY", "io": "IY OW",
-    "oa": "OW", "oi": "OY", "oo": "UW", "ook": "UH K", "oor": "AO R", "ou": "AW", "our": "AO R", "ow": "OW", "oy": "OY",
+    "cial": "SH AH L", "cian": "SH AH N", "tious": "SH AH S", "cious": "SH AH S", "ture$": "CH ER",
+    "tures$": "CH ER Z", "ous$": "AH S", "ously$": "AH S L IY", "able$": "AH B AH L", "ible$": "AH B AH L",
+    "ably$": "AH B L IY", "ment$": "M AH N T", "ments$": "M AH N T S", "ness$": "N AH S", "less$": "L AH S",
+    "ful$": "F AH L", "ing$": "IH NG", "ings$": "IH NG Z", "ted$": "T IH D", "ded$": "D IH D", "ed$": "D",
+    "es$": "Z", "ies$": "IY Z", "ers$": "ER Z", "er$": "ER", "ar$": "ER", "or$": "ER", "le$": "AH L",
+    "les$": "AH L Z", "age$": "IH JH", "ism$": "IH Z AH M", "ly$": "L IY", "y$": "IY", "ey$": "IY", "ys$": "IY Z",
+    "a$": "AH", "i$": "IY", "o$": "OW", "os$": "OW Z", "e$": "", "ce$": "S", "ge$": "JH", "se$": "Z", "ve$": "V",
+    "que$": "K", "gue$": "G", "mb$": "M", "igh": "AY", "eigh": "EY", "ough": "AO", "augh": "AO", "tch": "CH",
+    "dge": "JH", "sch": "SH", "chr": "K R", "ch": "CH", "ck": "K", "sh": "SH", "th": "TH", "ph": "F", "gh": "G",
+    "ng": "NG", "nk": "NG K", "qu": "K W", "wh": "W", "sc": "S K", "sce": "S EH", "sci": "S IH", "ce": "S EH",
+    "ci": "S IH", "cy": "S IY", "ge": "JH EH", "gi": "JH IH", "gy": "JH IY", "bb": "B", "cc": "K", "dd": "D",
+    "ff": "F", "gg": "G", "ll": "L", "mm": "M", "nn": "N", "pp": "P", "rr": "R", "ss": "S", "tt": "T", "zz": "Z",
+    "vv": "V", "ai": "EY", "ay": "EY", "au": "AO", "aw": "AO", "ea": "IY", "ear": "IH R", "ee": "IY", "eer": "IH R",
+    "ei": "EY", "eu": "Y UW", "ew": "UW", "ey": "EY", "ia": "IY AH", "ie": "IY", "io": "IY OW", "oa": "OW",
+    "oi": "OY", "oo": "UW", "ook": "UH K", "oor": "AO R", "ou": "AW", "our": "AO R", "ow": "OW", "oy": "OY",
     "ua": "UW AH", "ue": "UW", "ui": "UW IH", "ar": "AA R", "are$": "EH R", "er": "ER", "ir": "ER", "ur": "ER",
     "or": "AO R", "ore$": "AO R", "ere$": "IH R", "ire$": "AY R", "ure$": "Y UH R", "al": "AE L", "all$": "AO L",
-    "a": "AE", "b": "B", "c": "K", "d": "D", "e": "EH", "f": "F", "g": "G", "h": "HH", "i": "IH", "j": "JH", "k": "K",
-    "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R", "s": "S", "t": "T", "u": "AH", "v": "V",
-    "w": "W", "x": "K S", "y": "IH", "z": "Z",
+    "a": "AE", "b": "B", "c": "K", "d": "D", "e": "EH", "f": "F", "g": "G", "h": "HH", "i": "IH", "j": "JH",
+    "k": "K", "l": "L", "m": "M", "n": "N", "o": "AA", "p": "P", "q": "K", "r": "R", "s": "S", "t": "T", "u": "AH",
+    "v": "V", "w": "W", "x": "K S", "y": "IH", "z": "Z",
 }  # fmt: skip
 _LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW"}
 _MAGIC_E = re.compile(r"[aeiou][bcdfgklmnpstvz]e(?:s|d)?$")
@@ -175,7 +194,7 @@ def letters_to_phones(word: str) -> str:
 
 
 def guess_phones(word: str, lookup: Callable[[str], str | None]) -> str:
-    """Phones for a word the dictionary lacks: its possessive or plural, a compound of known words, or spelling rules."""
+    """Phones for a word the dictionary lacks: from its stem, as a compound of known words, or by spelling rules."""
     base, ending = _stem(word)
     if ending and (known := lookup(base)):
         return f"{known} {ending}"
@@ -193,7 +212,7 @@ def _stem(word: str) -> tuple[str, str]:
 def _compound(word: str, lookup: Callable[[str], str | None]) -> str:
     """Phones of the split into the fewest known words of three letters or more; "" if there is none."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def best(rest: str) -> tuple[str, ...] | None:
         if not rest:
             return ()

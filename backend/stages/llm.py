@@ -1,9 +1,8 @@
 """Ask a language model which gestures fit, through any OpenAI-compatible server (vLLM, llama.cpp, Ollama, a provider).
 
-One request per sentence, several at a time, each with the sentences around it. The answer is JSON: word numbers, gesture
-ids, confidences. It is never trusted: a schema with the library's ids as an enumeration asks for the right form, servers
-that refuse a schema are asked again with less, and everything that comes back is checked here. Only numbers and known ids
-leave this module, never a text of the model's.
+One request per sentence, several at a time, each with the sentences around it. The answer is JSON: word numbers,
+gesture ids, confidences. It is never trusted: a schema with the library's ids as an enumeration asks for the right
+form, servers that refuse a schema are asked again with less, and everything that comes back is checked (`llm_answers.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import requests
 import urllib3
 
 from backend.progress import Progress
+from backend.stages.llm_answers import Answer, answer_schema, parse
 from backend.stages.scorer import GestureLike, Inventory
 from sg_blender_addon.core.errors import UserError
 
@@ -33,14 +33,12 @@ BACKOFF_SECONDS = 0.5
 PATIENCE = 3
 MAX_ANSWER_BYTES = 1_000_000
 MAX_PER_SENTENCE = 6
-MAX_ALTERNATIVES = 4
-DEFAULT_CONFIDENCE = 0.7
 # What servers understand, best first: vLLM and providers take json_schema, llama.cpp's server json_object with schema.
 FORMS = ("json_schema", "json_object", "plain")
 
-INSTRUCTION = """You choose gestures for a speaker. Below is the list of gestures that the speaker can make, each with its id.
-For the numbered words of one sentence, say which words deserve a gesture that shows their meaning, and which gesture.
-Choose only where a person would really make that gesture; most words get none; at most {most} in a sentence.
+INSTRUCTION = """You choose gestures for a speaker. Below is the list of gestures that the speaker can make, each
+with its id. For the numbered words of one sentence, say which words deserve a gesture that shows their
+meaning, and which gesture. Choose only where a person would really make that gesture; most words get none; at most {most} in a sentence.
 The gesture goes on the one word that carries its meaning.
 Answer with JSON only, in this form, without explanation:
 {{"gestures": [{{"word": 3, "id": "0123", "confidence": 0.8, "alternatives": ["0456"]}}]}}
@@ -48,15 +46,6 @@ If nothing fits, answer {{"gestures": []}}.
 
 Gestures:
 {gestures}"""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A checked answer: `word` counts the sentence's words from 0, `ids` exist in the library, best first."""
-
-    word: int
-    ids: tuple[str, ...]
-    confidence: float
 
 
 @dataclass
@@ -98,8 +87,8 @@ def ask(
 ) -> tuple[list[list[Answer]], list[str]]:
     """Checked answers per sentence, and warnings. Raises `UserError` only for a URL that cannot be one.
 
-    `timeout`: seconds for one answer. A server that is not there or fails again and again is given up with a warning; the
-    sentences answered until then count.
+    `timeout`: seconds for one answer. A server that is not there or fails again and again is given up with a warning;
+    the sentences answered until then count.
     """
     server = _Server(base_url(url), model, key, timeout)
     if urlsplit(server.url).hostname in {"localhost", "127.0.0.1", "::1"}:
@@ -169,8 +158,8 @@ class _Asker:
             warnings.append(_gone(self.server, self.last_error))
         if self.unusable:
             warnings.append(
-                f"The language model's answers to {self.unusable} of {len(self.sentences)} sentences could not be used; "
-                "those sentences have no gestures by meaning."
+                f"The language model's answers to {self.unusable} of {len(self.sentences)} sentences could not be "
+                "used; those sentences have no gestures by meaning."
             )
         return warnings
 
@@ -241,33 +230,6 @@ class _Asker:
 def _described(gesture: GestureLike) -> str:
     meanings = "; ".join(list(gesture.meanings)[:3])
     return f"{gesture.id} {gesture.label}: {meanings}" if meanings else f"{gesture.id} {gesture.label}"
-
-
-def answer_schema(ids: Sequence[str], words: int, most: int) -> dict[str, Any]:
-    """JSON schema of an answer for a sentence of `words` words."""
-    gesture = {"type": "string", "enum": list(ids)}
-    return {
-        "type": "object",
-        "properties": {
-            "gestures": {
-                "type": "array",
-                "maxItems": most,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "word": {"type": "integer", "minimum": 0, "maximum": max(words - 1, 0)},
-                        "id": gesture,
-                        "confidence": {"type": "number"},
-                        "alternatives": {"type": "array", "items": gesture, "maxItems": MAX_ALTERNATIVES},
-                    },
-                    "required": ["word", "id", "confidence", "alternatives"],
-                    "additionalProperties": False,
-                },
-            }
-        },
-        "required": ["gestures"],
-        "additionalProperties": False,
-    }
 
 
 # ----------------------------------------------------------------------------------------------------------- the wire
@@ -349,80 +311,11 @@ def _gone(server: _Server, error: Exception) -> str:
     elif isinstance(error, requests.ConnectionError):
         reason = "nothing answers there"
     else:
-        reason = str(error) if isinstance(error, ValueError) and not isinstance(error, requests.RequestException) else "it"
+        reason = (
+            str(error) if isinstance(error, ValueError) and not isinstance(error, requests.RequestException) else "it"
+        )
         reason = reason if reason.startswith("it") and len(reason) < 80 else "its answer could not be read"
     return (
         f"The language model at {host} could not be used: {reason}. "
         "Sentences without its answer have no gestures by meaning; check the server, its address, model and key."
     )
-
-
-# -------------------------------------------------------------------------------------------------------- validation
-
-
-def parse(text: str, words: int, known: frozenset[str]) -> tuple[list[Answer], bool]:
-    """Answers out of a model's text, best first, and whether the text was usable at all.
-
-    Unknown ids, words out of range and anything of the wrong kind are dropped one by one; the text is unusable if it
-    holds no such JSON, or items of which none survived.
-    """
-    items = _items(text)
-    if items is None:
-        return [], False
-    best: dict[int, Answer] = {}
-    for item in items[:100]:
-        answer = _checked(item, words, known)
-        if answer is not None and (answer.word not in best or best[answer.word].confidence < answer.confidence):
-            best[answer.word] = answer
-    return sorted(best.values(), key=lambda a: (-a.confidence, a.word)), bool(best) or not items
-
-
-def _items(text: str) -> list[Any] | None:
-    """The list of gestures in the first JSON value that has one; thinking aloud and code fences are passed over."""
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
-    decoder = json.JSONDecoder()
-    for match in list(re.finditer(r"[{\[]", text))[:50]:
-        try:
-            value, _ = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict) and isinstance(value.get("gestures"), list):
-            return list(value["gestures"])
-        if isinstance(value, list) and all(isinstance(v, dict) for v in value):
-            return value
-    return None
-
-
-def _checked(item: Any, words: int, known: frozenset[str]) -> Answer | None:
-    if not isinstance(item, dict):
-        return None
-    word, first = _whole(item.get("word")), _identity(item.get("id"), known)
-    if word is None or not 0 <= word < words or first is None:
-        return None
-    others = item.get("alternatives")
-    more = [_identity(v, known) for v in others[:20]] if isinstance(others, list) else []
-    ids = tuple(dict.fromkeys([first, *(m for m in more if m is not None)]))
-    return Answer(word, ids[: MAX_ALTERNATIVES + 1], _confidence(item.get("confidence")))
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"\d{1,4}", value.strip()):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _identity(value: Any, known: frozenset[str]) -> str | None:
-    """A known id. Models drop leading zeros and repeat the label: "31", 31 and "0031 BELLY RUB" all mean "0031"."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    found = re.match(r"\s*(\w{1,32})", str(value)[:64])
-    if found is None:
-        return None
-    text = found.group(1)
-    return next((i for i in (text, text.zfill(4)) if i in known), None)
-
-
-def _confidence(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value == value:
-        return DEFAULT_CONFIDENCE
-    return float(min(max(value / 100.0 if 1.0 < value <= 100.0 else value, 0.0), 1.0))

@@ -59,7 +59,9 @@ def choose(
     `density` 0..1: 0 chooses nothing, 1 as many as fit without hurry. `seed` only breaks near ties.
     """
     if method not in METHODS:
-        raise UserError(f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "unknown_retriever")
+        raise UserError(
+            f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "unknown_retriever"
+        )
     if method == "off" or not words or not library.gestures or density <= 0.0:
         return [], []
     if method == "openai":
@@ -151,6 +153,8 @@ def select(
 def _choice(
     i: int, g: int, score: float, worth: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
 ) -> Choice:
-    ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][:ALTERNATIVES]
+    ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][
+        :ALTERNATIVES
+    ]
     others = tuple(Alternative(ids[k], labels[k], float(worth[i] * which[i, k])) for k in ranked)
     return Choice(i, ids[g], min(score, 1.0), others)

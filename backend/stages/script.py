@@ -140,10 +140,10 @@ def _ordered(cues: list[Cue], broken: int) -> Script:
     kept: list[Cue] = []
     floor = 0.0
     for cue in cues:
-        if cue.start is not None and cue.start < floor - 0.5:
-            cue, broken = Cue(cue.text), broken + 1
-        floor = cue.start if cue.start is not None else floor
-        kept.append(cue)
+        backwards = cue.start is not None and cue.start < floor - 0.5
+        kept.append(Cue(cue.text) if backwards else cue)
+        broken += backwards
+        floor = floor if backwards or cue.start is None else cue.start
     note = (f"{broken} of {len(kept)} subtitle times are broken; their words were kept and timed by the sound.",)
     return Script(tuple(kept), note if broken else ())
 
@@ -160,7 +160,7 @@ _BETWEEN = re.compile(r"(?<=\w)(—|–|--+|…|\.{2,})(?=\w)")
 
 
 def split_words(text: str) -> list[str]:
-    """Words with their punctuation. A dash or dots between two words belong to the first; lone marks to their neighbour.
+    """Words with their punctuation. A dash or dots between two words belong to the first, lone marks to a neighbour.
 
     Texts without spaces (Chinese, Japanese) are split into characters, since nothing else tells their words apart here.
     """
@@ -179,7 +179,9 @@ def split_words(text: str) -> list[str]:
 
 
 def _spaceless(token: str) -> bool:
-    return len(token) > 1 and sum("\u3040" <= c <= "\u9fff" or "\u0e00" <= c <= "\u0eff" for c in token) > len(token) / 2
+    return (
+        len(token) > 1 and sum("\u3040" <= c <= "\u9fff" or "\u0e00" <= c <= "\u0eff" for c in token) > len(token) / 2
+    )
 
 
 def _characters(token: str) -> list[str]:

@@ -260,7 +260,7 @@ def _load_openai_whisper(model: str, language: str) -> Any:
 
 
 def _set_alignment_heads(loaded: Any) -> None:
-    """Weights from a file come without the heads that follow the time: look the model up by its sizes, then set them."""
+    """Weights from a file lack the list of heads that follow the time: look the model up by its sizes, then set it."""
     from whisper import _ALIGNMENT_HEADS
 
     sizes = {384: "tiny", 512: "base", 768: "small", 1024: "medium", 1280: "large-v2"}

@@ -94,6 +94,4 @@ def small_inventory() -> Inventory:
 
 def spoken(text: str, pace: float = 0.4, start: float = 0.2) -> list[Word]:
     """Words at an even pace."""
-    return [
-        Word(w, round(start + i * pace, 3), round(start + (i + 0.9) * pace, 3)) for i, w in enumerate(text.split())
-    ]
+    return [Word(w, round(start + i * pace, 3), round(start + (i + 0.9) * pace, 3)) for i, w in enumerate(text.split())]

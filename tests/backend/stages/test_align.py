@@ -79,7 +79,9 @@ def test_subtitles_with_wrong_times_are_timed_by_the_sound(numbers: Audio) -> No
 
 def test_wrong_script_is_noticed(numbers: Audio) -> None:
     heard = [Word("In", 0.1, 0.2), Word("2024,", 0.2, 1.5), Word("our", 1.8, 2.0), Word("again.", 7.8, 8.2)]
-    words, warnings = align(numbers, read_script("Whose woods these are I think I know, his house is far"), lambda: heard)
+    words, warnings = align(
+        numbers, read_script("Whose woods these are I think I know, his house is far"), lambda: heard
+    )
     assert "does not match" in warnings[0]
     assert [w.text for w in words] == [w.text for w in heard]
 

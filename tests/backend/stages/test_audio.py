@@ -78,7 +78,9 @@ def test_every_rate_depth_and_channel_count(rate: int, channels: int, subtype: s
     assert 0.3 < np.abs(audio.low).max() < 0.7
 
 
-@pytest.mark.parametrize(("container", "codec"), [("ipod", "aac"), ("mp4", "aac"), ("matroska", "aac"), ("mp3", "libmp3lame")])
+@pytest.mark.parametrize(
+    ("container", "codec"), [("ipod", "aac"), ("mp4", "aac"), ("matroska", "aac"), ("mp3", "libmp3lame")]
+)
 def test_compressed_containers(container: str, codec: str) -> None:
     try:
         data = encoded(tone(2.0, 44100, channels=2), 44100, container, codec)
@@ -177,14 +179,22 @@ def test_truncated_compressed_files(kind: str, subtype: str) -> None:
     try:
         audio = load_audio(data[: int(len(data) * 0.6)])
     except UserError as error:
-        assert error.code in {"audio_unreadable", "audio_empty"}  # noqa: PT017 - either outcome is right
+        assert error.code in {"audio_unreadable", "audio_empty"}
     else:
         assert 0.5 < audio.seconds < 3.0
 
 
 def test_random_bytes_never_crash() -> None:
     rng = np.random.default_rng(5)
-    heads = (b"RIFF....WAVEfmt ", b"fLaC", b"OggS", b"ID3\x03", b"\x00\x00\x00\x20ftypM4A ", b"\x1aE\xdf\xa3", b"FORM....AIFF")
+    heads = (
+        b"RIFF....WAVEfmt ",
+        b"fLaC",
+        b"OggS",
+        b"ID3\x03",
+        b"\x00\x00\x00\x20ftypM4A ",
+        b"\x1aE\xdf\xa3",
+        b"FORM....AIFF",
+    )
     for head in heads:
         for size in (20, 3000):
             data = head + rng.integers(0, 256, size, dtype=np.uint8).tobytes()

@@ -43,9 +43,7 @@ def test_the_references_numbers(clip: Audio, golden: dict[str, np.ndarray]) -> N
         assert np.abs(error).max() < 1e-4
 
 
-def test_blocks_equal_one_go(
-    speech: Audio, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_equal_one_go(speech: Audio, golden: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     fade = np.interp(np.arange(len(speech.samples) * 5), [0, len(speech.samples) * 5], [1.0, 0.2])
     long = Audio.from_samples(np.tile(speech.samples, 5) * fade, 16000)
     whole = features.extract(long)

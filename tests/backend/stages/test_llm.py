@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from backend.progress import Progress
 from backend.stages import llm
-from backend.stages.llm import ask, base_url, parse
+from backend.stages.llm import ask, base_url
+from backend.stages.llm_answers import parse
 from backend.stages.retrieve import choose
 from sg_blender_addon.core.errors import Cancelled, UserError
 from tests.backend.stages.inventory import small_inventory, spoken
@@ -119,7 +120,9 @@ def test_a_good_server(serve: Any) -> None:
 def test_choices_from_a_server(serve: Any) -> None:
     def reply(body: dict[str, Any]) -> Reply:
         hungry = "3:hungry." in body["messages"][1]["content"].split("Sentence:")[1]
-        return said({"gestures": [{"word": 3, "id": "0031", "confidence": 0.8, "alternatives": ["3310"]}] if hungry else []})
+        return said(
+            {"gestures": [{"word": 3, "id": "0031", "confidence": 0.8, "alternatives": ["3310"]}] if hungry else []}
+        )
 
     server = serve(reply)
     words = spoken("I am so hungry. Hello everybody. Stop it.")
@@ -200,9 +203,8 @@ def test_nonsense_leaves_the_sentences_without_gestures(serve: Any, status: int,
     words = spoken("I am so hungry. Hello everybody. Stop it.")
     choices, warnings = choose(words, LIBRARY, "openai", llm_url=server.url, llm_model="any")
     assert choices == []
-    assert warnings == [
-        "The language model's answers to 3 of 3 sentences could not be used; those sentences have no gestures by meaning."
-    ]
+    (warning,) = warnings
+    assert warning.startswith("The language model's answers to 3 of 3 sentences could not be used;")
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from piper import PiperVoice, SynthesisConfig
 HERE = Path(__file__).parent
 RATE = 16000
 TEXTS = {
-    "welcome": "Hello everyone, and welcome! Today I want to show you something really big. It is not difficult at all.",
+    "welcome": "Hello everyone, and welcome! Today I want to show you something really big. "
+    "It is not difficult at all.",
     "numbers": "In 2024, our well-known zorblax shop sold 3 gesticulators for $20. Dr. Miller said: never again.",
 }
-WORDS = "Please listen closely because tomorrow morning everything changes forever".split()
+WORDS = ["Please", "listen", "closely", "because", "tomorrow", "morning", "everything", "changes", "forever"]
 # Still speech: nothing random in length or pitch, so that the fixtures come out the same each time.
 PLAIN = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
 
