@@ -150,11 +150,11 @@ def _start_worker() -> None:
         os.environ[name] = "1"
 
 
-def _prepare(line: Line) -> Any:
+def _prepare(line: Line, progress: Progress | None = None) -> Any:
     """`pipeline.prepare` for a line, with its script read. UserErrors travel as values: exceptions with two
     arguments do not survive pickling."""
     from .cli import read_script_file
-    from .pipeline import prepare
+    from .prepare import prepare
     from .resources import Resources
 
     try:
@@ -162,7 +162,7 @@ def _prepare(line: Line) -> Any:
         if line.script is not None:
             script, kind = read_script_file(line.script)
             settings = replace(settings, script=script, script_kind=kind)
-        return prepare(line.speech, settings, Resources("cpu"), Progress())
+        return prepare(line.speech, settings, Resources("cpu"), progress or Progress())
     except UserError as error:
         return error.to_json()
 
@@ -230,6 +230,12 @@ class Batch:
 
     def _prepared(self, todo: Sequence[Line]) -> Iterator[tuple[Line, Any]]:
         """Lines with their features as they get ready, or the error; not many more than are needed at a time."""
+        if self.workers == 1:
+            for line in todo:
+                if self.cancel.is_set():
+                    raise Cancelled
+                yield line, _opened(_prepare(line, Progress(cancel=self.cancel)))
+            return
         context = multiprocessing.get_context("spawn")
         queue = deque(todo)
         count = min(self.workers, max(1, len(todo)))
@@ -319,6 +325,10 @@ def _result(future: Future[Any]) -> Any:
         ) from error
     except Exception as error:  # noqa: BLE001 - one line's bug must not cost the other lines
         return internal(error)
+    return _opened(found)
+
+
+def _opened(found: Any) -> Any:
     return UserError(found["message"], found["hint"], found["code"]) if isinstance(found, dict) else found
 
 

@@ -96,7 +96,8 @@ def _batch_parser(commands: Any) -> None:
     command.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the results")
     command.add_argument("--format", action="append", choices=[s[1:] for s in outputs.SUFFIXES], metavar="FORMAT",
                          help="bvh, npz, mp4, gif or png; may be given several times (default bvh)")  # fmt: skip
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes for features (default: cores)")
+    command.add_argument("--workers", type=int, default=0, metavar="N",
+                         help="processes for features (default: cores; 1: only this one)")  # fmt: skip
     command.add_argument("--again", action="store_true", help="do finished lines again")
     add_generation_options(command)
     command.set_defaults(run=_batch)
@@ -224,14 +225,15 @@ def _generate(arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     script, kind = read_script_file(arguments.script) if arguments.script else ("", "txt")
     settings = settings_of(arguments, script, kind)
-    from . import pipeline
+    from .pipeline import generate_performance
+    from .prepare import load
     from .resources import Resources
 
     with interruptible() as cancel, progress_bar(cancel) as progress:
         resources = Resources(arguments.device)
         weights_share = 0.8 if any(p.suffix.lower() in (".mp4", ".gif") for p in targets) else 0.95
-        audio = pipeline.load(arguments.speech, progress.span(0.0, 0.03, "Reading the recording"))
-        performance = pipeline.generate_performance(audio, settings, resources, progress.span(0.03, weights_share))
+        audio = load(arguments.speech, progress.span(0.0, 0.03, "Reading the recording"))
+        performance = generate_performance(audio, settings, resources, progress.span(0.03, weights_share))
         writing = progress.span(weights_share, 1.0, "Writing")
         for path in targets:
             outputs.write(path, performance, audio, writing)

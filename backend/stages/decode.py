@@ -24,6 +24,7 @@ MEAN_POSE_SECONDS = 1.2  # width of the running mean that amplitudes are scaled 
 CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
+RESAMPLE_BLOCK = 4096  # frames
 _LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
 
@@ -52,6 +53,11 @@ def scale_amplitude(motion: Motion, gain: float | Array) -> Motion:
     if len(motion) < 2 or np.allclose(gains, 1.0):
         return motion
     rotations = np.array(motion.rotations)
+    _scale_in_place(rotations, motion, gains)
+    return replace(motion, rotations=rotations)
+
+
+def _scale_in_place(rotations: Array, motion: Motion, gains: Array) -> None:
     for joint, name in enumerate(motion.skeleton.names):  # joint by joint: an hour fits memory once, not four times
         if name in _LOWER_BODY:
             continue
@@ -59,7 +65,6 @@ def scale_amplitude(motion: Motion, gain: float | Array) -> Motion:
         mean = rot.normalize(gaussian_filter1d(moving, MEAN_POSE_SECONDS * motion.fps, axis=0, mode="nearest"))
         away = rot.to_rotation_vector(rot.mul(rot.inverse(mean), moving))
         rotations[:, joint] = rot.mul(mean, rot.from_rotation_vector(away * gains[:, None]))
-    return replace(motion, rotations=rotations)
 
 
 def calm_gain(activity: Array, frames: int, fps: float) -> Array:
@@ -86,13 +91,32 @@ def fit_length(motion: Motion, seconds: float) -> Motion:
 
 
 def finish(motion: Motion, seconds: float, *, intensity: float = 1.0, activity: Array | None = None) -> Motion:
-    """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it."""
+    """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it.
+
+    Takes over the motion's arrays: an hour of rotations is in memory once.
+    """
     motion = fit_length(motion, seconds)
-    rotations = np.array(motion.rotations, dtype=np.float32)
+    rotations = motion.rotations
     for joint in range(len(motion.skeleton)):
         rotations[:, joint] = rot.continuous(rot.normalize(rotations[:, joint]))
-    motion = replace(motion, rotations=rotations)
-    start = motion.skeleton.offsets[0]
-    motion = replace(motion, root_positions=bound_root(motion.root_positions, start, motion.fps))
-    gain = intensity if activity is None else intensity * calm_gain(activity, len(motion), motion.fps)
-    return plant(scale_amplitude(motion, gain))
+    gains = np.full(len(motion), intensity)
+    if activity is not None:
+        gains *= calm_gain(activity, len(motion), motion.fps)
+    if len(motion) > 1 and not np.allclose(gains, 1.0):
+        _scale_in_place(rotations, motion, gains)
+    root = bound_root(motion.root_positions, motion.skeleton.offsets[0], motion.fps)
+    return plant(replace(motion, root_positions=root, rotations=rotations))
+
+
+def resample(motion: Motion, fps: float) -> Motion:
+    """`Motion.resample` in blocks and float32, for motions of any length."""
+    if fps == motion.fps or len(motion) == 0:
+        return replace(motion, fps=fps)
+    times = np.arange(max(1, round(motion.seconds * fps))) / fps
+    root = np.empty((len(times), 3))
+    rotations = np.empty((len(times), len(motion.skeleton), 4), dtype=np.float32)
+    for first in range(0, len(times), RESAMPLE_BLOCK):
+        block = slice(first, first + RESAMPLE_BLOCK)
+        part = motion.at(times[block])
+        root[block], rotations[block] = part.root_positions, part.rotations
+    return replace(motion, fps=fps, root_positions=root, rotations=rotations)

@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.models import layout
-from backend.models.coding import decode_codes
-from backend.models.config import FRAMES_PER_TOKEN
+from backend.models.coding import decode_codes, pieces
+from backend.models.config import FPS, FRAMES_PER_TOKEN
 from backend.models.weights import Weights
 from backend.progress import Progress
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
 
 from . import decode
 
-BLOCK = 4096 * FRAMES_PER_TOKEN  # frames turned from vectors into rotations at once
+BLOCK = 512  # tokens turned into rotations at once
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,27 @@ def motion_of(
     inserts: tuple[tuple[int, int], ...] = (),
     progress: Progress | None = None,
 ) -> Motion:
-    """Codes (2, 4, T) to canonical motion of 8 T frames at 60 fps, float32, as decoded: nothing corrected yet."""
-    vectors = decode_codes(weights, tokens, inserts=inserts, exact=exact, progress=progress)
-    roots, rotations = [], []
-    start: npt.NDArray[np.floating] | None = None
-    for first in range(0, len(vectors), BLOCK):
-        # One frame of overlap: its displacement leads from the block before into this one.
-        part = layout.to_motion(vectors[max(first - 1, 0) : first + BLOCK], start)
-        skip = 1 if first else 0
-        roots.append(part.root_positions[skip:])
-        rotations.append(part.rotations[skip:].astype(np.float32))
-        start = part.root_positions[-1]
-    whole = layout.to_motion(vectors[:0])
-    return Motion(whole.fps, whole.skeleton, np.concatenate(roots), np.concatenate(rotations))
+    """Codes (2, 4, T) to canonical motion of 8 T frames at 60 fps, float32, as decoded: nothing corrected yet.
+
+    Done in blocks, so that nothing but the result grows with the length.
+    """
+    length = tokens.shape[2]
+    skeleton = canonical()
+    root = np.empty((length * FRAMES_PER_TOKEN, 3))
+    rotations = np.empty((length * FRAMES_PER_TOKEN, len(skeleton), 4), dtype=np.float32)
+    place: npt.NDArray[np.floating] = skeleton.offsets[0]
+    for start, end, low, high in pieces(length, BLOCK):
+        part = progress.span(start / length, end / length) if progress is not None else None
+        near = [(a - low, b - low) for a, b in inserts if a >= low and b <= high]
+        vectors = decode_codes(weights, tokens[:, :, low:high], inserts=near, exact=exact, progress=part)
+        # The frame before the block leads in: its displacement to the first frame is the block's own.
+        lead = 1 if start > low else 0
+        first, last = (start - low) * FRAMES_PER_TOKEN - lead, (end - low) * FRAMES_PER_TOKEN
+        block = layout.to_motion(vectors[first:last], place)
+        root[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.root_positions[lead:]
+        rotations[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.rotations[lead:]
+        place = block.root_positions[-1]
+    return Motion(FPS, skeleton, root, rotations)
 
 
 def rhythm(

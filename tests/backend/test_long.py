@@ -1,0 +1,66 @@
+"""Long recordings: memory does not grow with length beyond the result itself, progress and cancel work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.backend.conftest import ROOT, Serving, speechlike
+
+MEASURE = """
+import resource, sys
+from backend.cli import main
+code = main(sys.argv[1:])
+print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+sys.exit(code)
+"""
+
+
+def peak_memory(seconds: float, folder: Path, weights: Path) -> float:
+    """Peak resident memory (MB) of generating `seconds` of speech to BVH in its own process."""
+    path = folder / f"{seconds:.0f}.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
+        block = speechlike(60.0, 8000)
+        for _ in range(max(1, round(seconds / 60))):
+            file.write(block[: round(min(seconds, 60.0) * 8000)])
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE, "generate", str(path), "-o", str(folder / "o.bvh"), "--retriever", "off",
+         "--weights", str(weights), "--device", "cpu"], cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return float(result.stdout.rsplit("PEAK", 1)[1])
+
+
+def test_memory_grows_only_by_the_result(tmp_path: Path, tiny_weights: Path) -> None:
+    """A short proxy of the two hours: what each minute costs."""
+    short, long = peak_memory(30.0, tmp_path, tiny_weights), peak_memory(150.0, tmp_path, tiny_weights)
+    assert long - short < 2 * 40  # MB per minute: the rotations alone are 3.4 MB
+    assert long < 900
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_hours(tmp_path: Path, tiny_weights: Path) -> None:
+    assert peak_memory(7200.0, tmp_path, tiny_weights) < 4000
+    assert (tmp_path / "o.bvh").stat().st_size > 1e8
+
+
+@pytest.mark.slow
+def test_two_hours_can_be_cancelled(server: Serving, tiny_weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_16") as file:
+        for _ in range(120):
+            file.write(0.05 * speechlike(60.0, 8000))
+    digest = server.upload(path.read_bytes()[: 8 * 2**20])
+    settings = {"weights": str(tiny_weights), "retriever": "off"}
+    job = server.client.post("/v1/jobs", json={"audio": digest, "settings": settings}).json()
+    time.sleep(5)
+    status = server.client.get(f"/v1/jobs/{job['id']}").json()
+    assert status["state"] == "running" and 0 < status["fraction"] < 1
+    server.client.delete(f"/v1/jobs/{job['id']}")
+    assert server.wait(job["id"], 30)["state"] == "cancelled"
