@@ -76,6 +76,9 @@ class ResidualQuantizer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Codebook(codes, width) for _ in range(levels))
         self.started = False
+        # training only: share of the sequences that are decoded from their first few levels alone, so that the coarse
+        # levels carry the movement and the fine ones, which are harder to predict, only its detail (Zeghidour 2021)
+        self.level_dropout = 0.0
 
     def books(self) -> list[Codebook]:
         return [layer for layer in self.layers if isinstance(layer, Codebook)]
@@ -109,7 +112,8 @@ class ResidualQuantizer(nn.Module):
         total = torch.zeros_like(rest)
         commitment = rest.new_zeros(())
         codes, used = [], []
-        for book in self.books():
+        kept = self._kept_levels(x)
+        for level, book in enumerate(self.books()):
             if self.training and not self.started:
                 book.start(rest.detach())
             index = book.nearest(rest.detach())
@@ -119,12 +123,21 @@ class ResidualQuantizer(nn.Module):
                 book.learn(rest.detach(), index)
             codes.append(index)
             used.append(torch.bincount(index, minlength=len(book.k)).gt(0).float().mean())
-            total = total + chosen
+            total = total + chosen * (level < kept)
             rest = rest - chosen
         self.started = self.started or self.training
         quantised = flat + (total - flat).detach()
         stacked = torch.stack(codes).reshape(len(codes), *x.shape[:-1])
         return quantised.reshape(x.shape), stacked, commitment, torch.stack(used)
+
+    def _kept_levels(self, x: Tensor) -> Tensor:
+        """How many levels count for each row of x (B, L, width): (B L, 1)."""
+        levels, sequences = len(self.layers), x.shape[0]
+        kept = torch.full((sequences,), levels, device=x.device)
+        if self.training and self.level_dropout:
+            some = torch.rand(sequences, device=x.device) < self.level_dropout
+            kept = torch.where(some, torch.randint(1, levels + 1, (sequences,), device=x.device), kept)
+        return kept.repeat_interleave(x[0, ..., 0].numel())[:, None]
 
     def training_state(self) -> dict[str, Tensor]:
         """What must be kept, beside the weights, to go on training later."""

@@ -1,0 +1,1 @@
+"""Training of the motion tokenizer and the generators: `python -m training --help`."""

@@ -1,0 +1,152 @@
+"""Recipes: the YAML files under `runs/`, as dataclasses that are saved beside every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from sg_blender_addon.core.errors import UserError
+from training.prepare import PrepareConfig
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How one model is trained. `schedule`: "cosine" after a linear warm-up, or "steps": times 0.4 at each of
+    `milestones` (shares of the run). `minutes` > 0 ends a run early and shapes the schedule to it."""
+
+    steps: int = 3000
+    minutes: float = 0.0
+    batch: int = 64
+    rate: float = 5e-4
+    warmup: int = 100
+    schedule: str = "cosine"
+    milestones: tuple[float, ...] = ()
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    bf16: bool = False
+    checkpoint_every: int = 500
+    average: float = 0.0  # decay of the running average of the parameters that is kept (0: the last ones)
+
+
+@dataclass(frozen=True)
+class TokenizerRecipe:
+    body_width: int = 96
+    hands_width: int = 96
+    body_layers: int = 2
+    hands_layers: int = 2
+    codes: int = 512
+    dropout: float = 0.0
+    level_dropout: float = 0.0  # share of windows decoded from their first code levels only
+    stride: int = 4  # frames between the windows that training draws from
+    commitment: float = 0.02
+    velocity: float = 1.0
+    acceleration: float = 1.0
+    body_weight: float = 3.0
+    hands_weight: float = 2.0
+    weigh_by_motion: float = 0.5  # 0: every standardised column counts the same (the reference)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+
+@dataclass(frozen=True)
+class GeneratorRecipe:
+    """Level 0 or a fine level.
+
+    The noise settings keep a model trained on assembled motion and few voices from leaning on any single feature:
+    `audio_noise` in standard deviations, `rhythm_dropout` the chance that a window's tempogram is hidden,
+    `token_dropout` the chance that a past token is replaced by a random one.
+    """
+
+    width: int = 192
+    heads: int = 6
+    layers: int = 3  # level 0: base and head each
+    codes: int = 512
+    dropout: float = 0.1
+    audio_noise: float = 0.15
+    rhythm_dropout: float = 0.3
+    token_dropout: float = 0.06
+    smoothing: float = 0.02
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+
+@dataclass(frozen=True)
+class SamplingRecipe:
+    """How codes are to be drawn from these weights; written into them."""
+
+    temperature: float = 0.9
+    top_k: int = 40
+    top_p: float = 0.95
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run. Paths are relative to where the command is started."""
+
+    name: str = "starter"
+    motion: str = ""
+    speech: tuple[str, ...] = ()
+    work: str = "build/training"
+    out: str = "build/weights"
+    licence: str = ""
+    seed: int = 1
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)
+    generator: GeneratorRecipe = field(default_factory=GeneratorRecipe)
+    fine: GeneratorRecipe = field(default_factory=GeneratorRecipe)
+    sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
+    threads: int = 0  # of PyTorch on a CPU; 0: its own choice
+    half: bool = True  # write fp16
+
+    def folder(self, stage: str) -> Path:
+        return Path(self.work) / stage
+
+
+def load_recipe(path: str | Path, **overrides: Any) -> Recipe:
+    """Read a YAML recipe; UserError names the entry that is wrong."""
+    try:
+        data = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+    except OSError as error:
+        raise UserError(
+            f"The recipe {path} cannot be read.", hint="Recipes are in training/runs.", code="bad_recipe"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"The recipe {path} is not valid YAML ({error}).", code="bad_recipe") from error
+    recipe: Recipe = build(Recipe, data, str(path))
+    return replace(recipe, **{k: v for k, v in overrides.items() if v is not None})
+
+
+def build(kind: Any, data: Any, where: str) -> Any:
+    """A dataclass from plain data, refusing unknown entries and wrong types."""
+    if not isinstance(data, dict):
+        raise UserError(f"{where} must be a table of settings.", code="bad_recipe")
+    hints = get_type_hints(kind)
+    unknown = sorted(set(data) - {f.name for f in fields(kind)})
+    if unknown:
+        raise UserError(
+            f"{where} has an unknown entry {unknown[0]!r}.", hint="training/config.py lists them.", code="bad_recipe"
+        )
+    return kind(**{name: _value(hints[name], value, f"{where}: {name}") for name, value in data.items()})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind):
+        return build(kind, value, where)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    if getattr(kind, "__origin__", None) is tuple and isinstance(value, list):
+        return tuple(_value(kind.__args__[0], v, where) for v in value)
+    raise UserError(
+        f"{where} has a wrong value: {value!r}.",
+        hint=f"It must be {getattr(kind, '__name__', kind)}.",
+        code="bad_recipe",
+    )
+
+
+def to_plain(recipe: Any) -> dict[str, Any]:
+    """For JSON and YAML beside checkpoints."""
+    plain: dict[str, Any] = asdict(recipe)
+    return plain

@@ -1,0 +1,108 @@
+"""Training of the level-0 generator (Semantic Gesticulator, arXiv 2405.09814, section 4.2).
+
+Step i of a window holds token i and the audio of token i + 1, and learns token i + 1 of both parts.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from torch import Tensor, nn
+
+from backend.models.config import AUDIO_FEATURES, FRAMES_PER_TOKEN, Level0Config
+from backend.models.generator import Level0
+from training import distributed
+from training.config import GeneratorRecipe, Recipe
+from training.data import Sampler, TrainingSet, gather
+from training.loop import Losses, Moment, Trainer, kept_state, load_checkpoint
+
+FOLDER = "level0"
+WINDOW = 14
+RHYTHM = slice(53, AUDIO_FEATURES)  # the tempogram's columns
+_HELD_OUT_EVERY, _HELD_OUT_WINDOWS = 100, 256
+
+
+def sizes(how: GeneratorRecipe) -> Level0Config:
+    return Level0Config(
+        how.width, how.heads, how.layers, how.layers, 4 * how.width, codes=how.codes, dropout=how.dropout
+    )
+
+
+def roughen(audio: Tensor, how: GeneratorRecipe) -> Tensor:
+    """Noise on all features; in some windows no tempogram (it knows each training clip by heart)."""
+    audio = audio + how.audio_noise * torch.randn_like(audio)
+    hidden = torch.rand(len(audio), 1, 1, device=audio.device) < how.rhythm_dropout
+    audio[..., RHYTHM] = torch.where(hidden, 0.0, audio[..., RHYTHM])
+    audio[..., -1] = 0.0  # the pinned column stays pinned
+    return audio
+
+
+def scramble(codes: Tensor, how: GeneratorRecipe) -> Tensor:
+    """Some codes replaced by random ones: at inference the past is sampled, not recorded."""
+    wrong = torch.rand(codes.shape, device=codes.device) < how.token_dropout
+    return torch.where(wrong, torch.randint_like(codes, how.codes), codes)
+
+
+def cross_entropy(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor:
+    return F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), label_smoothing=smoothing)
+
+
+def batch_of(
+    data: TrainingSet, codes: Tensor, frames: Tensor, tokens: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Codes (2, levels, B, tokens) and audio (B, tokens, 437) of windows that start at `frames`."""
+    at = torch.div(frames, FRAMES_PER_TOKEN, rounding_mode="floor")
+    index = at[:, None] + torch.arange(tokens)
+    return codes[:, :, index].to(device), gather(data.audio, at, tokens).to(device)
+
+
+def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False) -> Level0:
+    how = recipe.generator
+    torch.manual_seed(recipe.seed + 1)
+    model = Level0(sizes(how)).to(device)
+    starts = data.windows(WINDOW + 1, FRAMES_PER_TOKEN, held_out=False)
+    sampler = Sampler(starts, how.optimisation.batch, recipe.seed, distributed.rank(), distributed.world_size())
+    held_out = held_out_batch(data, codes, WINDOW + 1, device)
+
+    def loss(wrapped: nn.Module, at: Moment) -> Losses:
+        tokens, audio = batch_of(data, codes, sampler(), WINDOW + 1, device)
+        past = scramble(tokens[:, 0, :, :-1], how)
+        body, hands = wrapped(roughen(audio[:, 1:], how), past[0], past[1])
+        losses = {
+            "body": cross_entropy(body, tokens[0, 0, :, 1:], how.smoothing),
+            "hands": cross_entropy(hands, tokens[1, 0, :, 1:], how.smoothing),
+        }
+        losses["loss"] = losses["body"] + losses["hands"]
+        if held_out is not None and at.step % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1:
+            losses["held_out"] = torch.stack(likelihood(model, *held_out)).mean()
+        return losses
+
+    trainer = Trainer(model, how.optimisation, recipe.folder(FOLDER), recipe, recipe.seed)
+    kept = trainer.run(loss, resume=resume)
+    assert isinstance(kept, Level0)
+    return kept
+
+
+def held_out_batch(data: TrainingSet, codes: Tensor, tokens: int, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Some windows of held-out clips, always the same; None where nothing is held out."""
+    if not any(c.held_out and c.end - c.start >= tokens for c in data.clips):
+        return None
+    starts = torch.from_numpy(data.windows(tokens, FRAMES_PER_TOKEN, held_out=True))
+    chosen = starts[torch.linspace(0, len(starts) - 1, min(len(starts), _HELD_OUT_WINDOWS)).long()]
+    return batch_of(data, codes, chosen, tokens, device)
+
+
+@torch.no_grad()
+def likelihood(model: Level0, tokens: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean negative log likelihood (body, hands), nats per token, of windows (2, levels, B, 15)."""
+    training = model.training
+    model.eval()
+    body, hands = model(audio[:, 1:], tokens[0, 0, :, :-1], tokens[1, 0, :, :-1])
+    model.train(training)
+    return cross_entropy(body, tokens[0, 0, :, 1:]), cross_entropy(hands, tokens[1, 0, :, 1:])
+
+
+def trained(recipe: Recipe) -> Level0:
+    model = Level0(sizes(recipe.generator))
+    model.load_state_dict(kept_state(load_checkpoint(recipe.folder(FOLDER))))
+    return model.eval()

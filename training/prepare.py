@@ -1,0 +1,184 @@
+"""From motion and speech folders to the training set.
+
+The set is a folder: `vectors.npy` (frames, 219) float32 raw motion vectors, `audio.npy` (tokens, 437) float32 raw
+features, 8 frames per token throughout, and `set.json` with the clips' token spans, the split, both scalers and what
+the set was made of. Clips of the "silent" kind have nobody speaking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from backend.models.config import FRAMES_PER_TOKEN
+from backend.models.layout import WIDTH, to_vectors
+from backend.models.scaler import Scaler
+from backend.stages import features
+from backend.stages.audio import Audio
+from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.rotations import Array
+from training.assembly import assemble
+from training.clips import SpeechClip, compose
+from training.prosody import RATE, Prosody, analyse
+from training.smartbody import load_clips
+from training.speech import Utterance, read_folder
+from training.units import Posture, Unit, collect_postures, collect_units
+
+SHORTEST_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    minutes: float = 60.0
+    silence: float = 0.06  # share of clips without speech
+    validation: float = 0.05  # share of clips held out
+    seed: int = 1
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Material:
+    """What clips are assembled from."""
+
+    units: Sequence[Unit]
+    postures: Sequence[Posture]
+
+
+def material(motion_folder: str | Path) -> Material:
+    clips = load_clips(motion_folder)
+    units, postures = collect_units(clips), collect_postures(clips)
+    if not units or not postures:
+        raise UserError(
+            f"{motion_folder} has {len(units)} gestures and {len(postures)} postures; one of each is the least.",
+            hint="Gesture clips must start with hanging arms and move a hand by more than 9 cm.",
+            code="no_motion",
+        )
+    return Material(units, postures)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """vectors (8 T, 219), audio (T, 437), and the prosody that the motion follows."""
+
+    vectors: Array
+    audio: Array
+    prosody: Prosody
+
+
+def make_clip(clip: SpeechClip, stock: Material, seed: int) -> Made:
+    """Audio features and assembled motion of a clip."""
+    rng = np.random.default_rng(seed)
+    audio = features.extract(Audio.from_samples(clip.heard, RATE))
+    prosody = analyse(clip.clean, clip.words)
+    motion = assemble(prosody, stock.units, stock.postures, FRAMES_PER_TOKEN * len(audio), rng)
+    return Made(to_vectors(motion).astype(np.float32), audio, prosody)
+
+
+def prosody_row(prosody: Prosody) -> dict[str, Any]:
+    """What the evaluation needs of a clip's prosody."""
+    return {
+        "phrases": [
+            {
+                "start": p.start,
+                "end": p.end,
+                "accents": [[round(float(a.time), 2), round(a.prominence, 2)] for a in p.accents],
+            }
+            for p in prosody.phrases
+        ],
+        "energy": [round(float(e), 2) for e in prosody.energy],
+    }
+
+
+_STOCK: Material | None = None
+
+
+def _start_worker(stock: Material) -> None:
+    global _STOCK  # noqa: PLW0603 - sent once per process instead of once per clip
+    _STOCK = stock
+
+
+def _work(job: tuple[SpeechClip, int]) -> Made:
+    assert _STOCK is not None
+    return make_clip(job[0], _STOCK, job[1])
+
+
+def _made(jobs: list[tuple[SpeechClip, int]], stock: Material, workers: int) -> Iterator[Made]:
+    if workers <= 1:
+        yield from (make_clip(clip, stock, seed) for clip, seed in jobs)
+        return
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(stock,)) as pool:
+        yield from pool.map(_work, jobs)
+
+
+def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, config: PrepareConfig) -> dict[str, Any]:
+    """Make the training set in `out` and return its description."""
+    utterances: list[Utterance] = [
+        u for folder in speech for u in read_folder(folder, Path(out) / f"words-{Path(folder).name}.json")
+    ]
+    stock = material(motion)
+    rng = np.random.default_rng(config.seed)
+    clips = compose(utterances, config.minutes, config.silence, rng)
+    jobs = [(clip, config.seed * 100_003 + i) for i, clip in enumerate(clips)]
+    vectors, audio, rows, at = list[Array](), list[Array](), list[dict[str, Any]](), 0
+    bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
+    for (clip, _), made in zip(jobs, bar, strict=True):
+        if len(made.audio) < SHORTEST_TOKENS:
+            continue
+        silent, held_out = not bool(np.any(clip.clean)), bool(rng.random() < config.validation)
+        row = {"start": at, "tokens": len(made.audio), "silent": silent, "held_out": held_out}
+        rows.append(row | (prosody_row(made.prosody) if held_out else {}))
+        vectors.append(made.vectors)
+        audio.append(made.audio)
+        at += len(made.audio)
+    if not rows:
+        raise UserError(
+            "No clip came out long enough to train on.",
+            hint="Ask for more minutes or give more speech.",
+            code="no_data",
+        )
+    if all(r["held_out"] for r in rows):
+        rows[0]["held_out"] = False
+    if not any(r["held_out"] and not r["silent"] for r in rows) and len(rows) > 1:
+        raise UserError(
+            "No clip of speech was held out.", hint="Ask for more minutes or a larger `validation`.", code="no_data"
+        )
+    return _write(
+        Path(out),
+        vectors,
+        audio,
+        rows,
+        {
+            "gestures": len(stock.units),
+            "postures": len(stock.postures),
+            "utterances": len(utterances),
+            "speech_seconds": round(sum(len(u.samples) for u in utterances) / RATE, 1),
+            "utterances_with_words": sum(bool(u.words) for u in utterances),
+            "config": vars(config),
+        },
+    )
+
+
+def _write(
+    out: Path, vectors: list[Array], audio: list[Array], rows: list[dict[str, Any]], made_of: dict[str, Any]
+) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
+    all_vectors, all_audio = np.concatenate(vectors), np.concatenate(audio)
+    assert all_vectors.shape == (FRAMES_PER_TOKEN * len(all_audio), WIDTH)
+    np.save(out / "vectors.npy", all_vectors)
+    np.save(out / "audio.npy", all_audio)
+    description = {
+        "clips": rows,
+        "seconds": len(all_vectors) / 60,
+        "made_of": made_of,
+        "body_scaler": Scaler.fit_body(all_vectors).to_json(),
+        "audio_scaler": Scaler.fit_audio(all_audio).to_json(),
+    }
+    (out / "set.json").write_text(json.dumps(description, indent=1), "utf-8")
+    return description
