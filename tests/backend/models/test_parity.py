@@ -97,15 +97,6 @@ def test_inserted_gestures_and_the_frame_filter(golden, tokenizer, dec_codes, na
     close(motion[::12], golden[f"decode_{name}_L75"][0])
 
 
-def test_pieces_are_the_same_as_the_whole(tokenizer, dec_codes):
-    settings = {"smoothing": "frames", "inserts": INSERTS}
-    whole = coding.decode_standardised(tokenizer, dec_codes, **settings)
-    close(coding.decode_standardised(tokenizer, dec_codes, **settings, piece=10), whole, 1e-6)
-    motion = values("motion600", (1, 600, 219))[0]
-    pieces = coding.encode_standardised(tokenizer, motion, piece=10)
-    assert_array_equal(pieces, coding.encode_standardised(tokenizer, motion))
-
-
 def test_level0_logits(golden, full):
     audio = torch.from_numpy(values("gpt_ctx_audio", (1, 14, 437)))
     body, hands = (torch.from_numpy(codes(f"gpt_ctx_{part}", (1, 14))) for part in ("body", "hands"))
