@@ -305,7 +305,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _import_reference(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from .models.import_reference import import_reference
+
+    names = ("rqvae", "gpt0", "gpt1", "gpt2", "gpt3", "body_scaler", "audio_scaler", "bank")
+    paths = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
+    with interruptible() as cancel, progress_bar(cancel) as progress:
+        info = import_reference(paths, arguments.output, progress)
+    print(f"{arguments.output}: {info.name}. Use it with --weights {arguments.output}")
+    return OK
 
 
 def _bench(arguments: argparse.Namespace) -> int:
