@@ -21,7 +21,7 @@ KEPT = 200
 def save(take: Take) -> str:
     """Keep a take; returns its name. A full disk loses the take, not the performance: then the name finds nothing."""
     name = uuid.uuid4().hex
-    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json()}
+    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": dict(take.report)}
     with contextlib.suppress(OSError):
         path = path_of(name)
         temporary = path.with_suffix(".new")

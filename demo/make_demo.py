@@ -1,0 +1,197 @@
+"""Make the demo: a voice strip in headless Blender becomes a talking character.
+
+Runs under Blender's Python (the bpy wheel); `make demo` calls it. The speech goes through the add-on's own Generate
+operator to a real backend process, the result is baked on a character built by code, and the shot is rendered.
+
+    python demo/make_demo.py --backend-python .venv/bin/python [--speech your.wav] [--out build/demo]
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+USER = Path(tempfile.mkdtemp(prefix="gesticulator-demo-"))
+os.environ["BLENDER_USER_RESOURCES"] = str(USER)  # nobody's own Blender settings are touched
+atexit.register(shutil.rmtree, USER, ignore_errors=True)
+
+import addon_utils  # noqa: E402 - after the environment is set
+import bpy  # noqa: E402
+
+PACKAGE = "bl_ext.dev.semantic_gesticulator"
+FPS = 30
+SCRIPTS = (".txt", ".srt", ".vtt")
+
+
+def main() -> int:
+    arguments = parse()
+    out = arguments.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    addon = enable(arguments.backend_python.absolute())
+    speech = Path(shutil.copy(arguments.speech, out / f"speech{arguments.speech.suffix.lower()}"))
+    scene = build_scene(addon, speech, find_script(arguments.speech))
+    started = time.perf_counter()
+    try:
+        bpy.ops.gesticulator.generate()
+        print(f"Generated in {time.perf_counter() - started:.1f} s (loading the models included).")
+        bpy.ops.gesticulator.export(filepath=str(out / "demo.bvh"))
+    except RuntimeError as error:  # how Blender hands an operator's report to a script
+        print(str(error).removeprefix("Error: ").strip(), file=sys.stderr)
+        return 1
+    write_report(addon, out)
+    bpy.ops.wm.save_as_mainfile(filepath=str(out / "demo.blend"), relative_remap=True, compress=True)
+    draw_timeline(arguments.backend_python.absolute(), speech, out)
+    if not arguments.no_video:
+        render(scene, out / "demo.mp4")
+    addon_utils.disable(PACKAGE)  # ends the backend and removes our timers
+    print_results(out)
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Make the demo: speech becomes a talking character in Blender.")
+    parser.add_argument("--speech", type=Path, default=ROOT / "demo" / "speech.flac", help="any recording")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
+    parser.add_argument("--backend-python", type=Path, default=ROOT / ".venv" / "bin" / "python")
+    parser.add_argument("--no-video", action="store_true", help="skip the rendering, which takes longest")
+    arguments = parser.parse_args()
+    if not arguments.speech.is_file():
+        parser.error(f"there is no file {arguments.speech}: check the path after SPEECH=")
+    return arguments
+
+
+def enable(backend_python: Path) -> str:
+    """Enable this checkout as an extension; returns the package of the add-on's modules."""
+    folder = USER / "extensions_dev"
+    folder.mkdir()
+    (folder / "semantic_gesticulator").symlink_to(ROOT, target_is_directory=True)
+    repos = bpy.context.preferences.extensions.repos
+    repos.new(name="Dev", module="dev", custom_directory=str(folder), source="USER")
+    addon_utils.enable(PACKAGE, default_set=True)
+    bpy.context.preferences.addons[PACKAGE].preferences.python_path = str(backend_python)
+    return f"{PACKAGE}.sg_blender_addon"
+
+
+def find_script(speech: Path) -> Path | None:
+    """A text of the same name beside the recording is what is said in it."""
+    return next((speech.with_suffix(s) for s in SCRIPTS if speech.with_suffix(s).is_file()), None)
+
+
+def build_scene(addon: str, speech: Path, script: Path | None) -> bpy.types.Scene:
+    demo_character = __import__(f"{addon}.bl.demo_character", fromlist=["build"])
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = FPS, 1.0
+    character = demo_character.build(scene=scene)
+    demo_character.setup_stage(scene, width=960, height=540)
+    editor = scene.sequence_editor_create()
+    strips = getattr(editor, "strips", None) or editor.sequences
+    strip = strips.new_sound(name="Voice", filepath=str(speech), channel=1, frame_start=1)
+    settings = scene.gesticulator
+    settings.character, settings.voice = character, strip.name
+    if script is not None:
+        text = bpy.data.texts.new(script.name)
+        text.write(script.read_text("utf-8-sig"))
+        settings.script = text
+    return scene
+
+
+def write_report(addon: str, out: Path) -> None:
+    """REPORT.json of the take, as the backend answered it."""
+    modules = {name: __import__(f"{addon}.{name}", fromlist=["x"]) for name in ("bl.takes", "core.wire")}
+    newest = max(modules["bl.takes"].path_of("x").parent.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    meta, _ = modules["core.wire"].unpack(newest.read_bytes())
+    (out / "report.json").write_text(json.dumps(meta["report"], indent=1), "utf-8")
+    (out / "demo.json").unlink(missing_ok=True)  # the export's own notes say less
+
+
+def draw_timeline(python: Path, speech: Path, out: Path) -> None:
+    command = [python, "-m", "demo.draw_timeline", speech, out / "report.json", out / "timeline.png"]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def render(scene: bpy.types.Scene, path: Path) -> None:
+    settings = scene.render
+    settings.filepath = str(path)
+    if hasattr(settings.image_settings, "media_type"):  # from 5.0
+        settings.image_settings.media_type = "VIDEO"
+    settings.image_settings.file_format = "FFMPEG"
+    ffmpeg = settings.ffmpeg
+    ffmpeg.format, ffmpeg.codec, ffmpeg.constant_rate_factor = "MPEG4", "H264", "MEDIUM"
+    ffmpeg.audio_codec, ffmpeg.audio_bitrate = "AAC", 160
+    total = scene.frame_end - scene.frame_start + 1
+    progress = Bar("Rendering", total)
+
+    def step(*_: object) -> None:
+        progress.advance()
+
+    bpy.app.handlers.render_write.append(step)
+    try:
+        with quiet():
+            bpy.ops.render.render(animation=True)
+    finally:
+        bpy.app.handlers.render_write.remove(step)  # left behind it would hang some Blenders at exit
+        progress.close()
+
+
+class Bar:
+    """A progress line on stderr with an estimate; in a log, one line at the end."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name, self.total, self.done, self.started = name, total, 0, time.perf_counter()
+        self.stream = os.fdopen(os.dup(2), "w")
+
+    def advance(self) -> None:
+        self.done += 1
+        spent = time.perf_counter() - self.started
+        if self.stream.isatty():
+            left = spent / self.done * (self.total - self.done)
+            self.stream.write(f"\r{self.name} {self.done}/{self.total}, {left:.0f} s left ")
+            self.stream.flush()
+
+    def close(self) -> None:
+        self.stream.write(f"\r{self.name} {self.done} frames: {time.perf_counter() - self.started:.0f} s\n")
+        self.stream.close()
+
+
+class quiet:  # noqa: N801 - reads as a statement
+    """Blender prints a line for each frame, past Python's stdout: close the descriptor for a while."""
+
+    def __enter__(self) -> None:
+        sys.stdout.flush()
+        self._kept = os.dup(1)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+        os.dup2(self._kept, 1)
+        os.close(self._kept)
+
+
+def print_results(out: Path) -> None:
+    notes = {
+        "demo.blend": "open it in Blender 4.5 or later and press Play; the gestures are strips in the NLA editor",
+        "demo.mp4": "the rendered shot, with sound",
+        "timeline.png": "waveform, words and gestures",
+        "report.json": "the same as data, with timing",
+        "demo.bvh": "the motion for other programs",
+    }
+    print("\nOpen:")
+    for name, what in notes.items():
+        if (out / name).exists():
+            print(f"  {os.path.relpath(out / name)}  – {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
