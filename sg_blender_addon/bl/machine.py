@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,8 +35,18 @@ def user_folder(name: str = "") -> Path:
         return folder
 
 
-def blender_python() -> Path:
-    """The Python that this Blender runs on."""
+def base_python() -> Path:
+    """What to make the environment from: the preferences' choice, Blender's own Python, or, where the backend cannot
+    use that one (some Linux distributions run Blender on a very new Python), another on the path."""
+    chosen = preferences().base_python.strip()
+    if chosen:
+        return Path(bpy.path.abspath(chosen))
+    low, high = environment.PYTHON_RANGE
+    if not low <= sys.version_info[:2] < high:
+        for minor in range(high[1] - 1, low[1] - 1, -1):
+            found = shutil.which(f"python3.{minor}")
+            if found:
+                return Path(found)
     return Path(sys.executable)
 
 
@@ -46,9 +57,8 @@ def backend_folder() -> Path:
 
 def environment_plan() -> environment.EnvironmentPlan:
     settings = preferences()
-    chosen = settings.base_python.strip()
     return environment.EnvironmentPlan(
-        base_python=Path(bpy.path.abspath(chosen)) if chosen else blender_python(),
+        base_python=base_python(),
         folder=backend_folder(),
         root=ROOT,
         gpu=settings.use_gpu_torch,

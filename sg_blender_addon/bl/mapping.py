@@ -11,6 +11,17 @@ from ..core.errors import UserError
 from . import rigs
 
 KEY = "semantic_gesticulator_bones"
+PRESET_NAMES = {
+    "canonical": "Own skeleton",
+    "mixamo": "Mixamo",
+    "rigify": "Rigify",
+    "unreal": "Unreal",
+    "vrm": "VRM",
+    "makehuman": "MakeHuman",
+    "guess": "By names",
+    "custom": "By hand",
+}
+"""What people call the naming schemes of core.bone_maps."""
 
 
 def of(armature: bpy.types.Object) -> BoneMap:
@@ -59,5 +70,4 @@ def summary(bone_map: BoneMap) -> str:
     """One line for panels: which naming scheme, how much was found."""
     fingers = sum(1 for joint in bone_map.joints if "Hand" in joint and joint[-1].isdigit())
     body = len(bone_map.joints) - fingers
-    name = {"guess": "recognised by its names", "custom": "assigned by hand"}.get(bone_map.preset, bone_map.preset)
-    return f"{name}: {body} body and {fingers} finger bones"
+    return f"{PRESET_NAMES.get(bone_map.preset, bone_map.preset)}: {body} body, {fingers} finger bones"

@@ -7,7 +7,7 @@ import bpy
 from ...core.bone_maps import BoneMap
 from ...core.errors import UserError
 from ...core.skeleton import canonical
-from .. import mapping, rigs
+from .. import demo_character, mapping, rigs
 from .base import GesticulatorOperator, busy_reason
 
 DIALOG_WIDTH = 420
@@ -42,6 +42,25 @@ class GESTICULATOR_OT_detect_rig(GesticulatorOperator, bpy.types.Operator):
             raise problem
         mapping.forget(character)
         return f"{character.name}: {mapping.summary(found)}"
+
+
+class GESTICULATOR_OT_add_character(GesticulatorOperator, bpy.types.Operator):
+    """Add the demo character, and let it speak: for a first try without a rig of your own"""
+
+    bl_idname = "gesticulator.add_character"
+    bl_label = "Add demo character"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if context.mode != "OBJECT":
+            return "Switch to Object Mode first"
+        return busy_reason()
+
+    def run(self, context: bpy.types.Context) -> str:
+        armature = demo_character.build(scene=context.scene)
+        context.scene.gesticulator.character = armature
+        return f"{armature.name} is ready to speak"
 
 
 class GesticulatorBone(bpy.types.PropertyGroup):
@@ -122,4 +141,9 @@ def part_of(joint: str) -> str:
     return "BODY"
 
 
-CLASSES = (GesticulatorBone, GESTICULATOR_OT_detect_rig, GESTICULATOR_OT_edit_mapping)
+CLASSES = (
+    GesticulatorBone,
+    GESTICULATOR_OT_detect_rig,
+    GESTICULATOR_OT_edit_mapping,
+    GESTICULATOR_OT_add_character,
+)

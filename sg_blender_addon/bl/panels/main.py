@@ -80,6 +80,8 @@ def _draw_inputs(context: bpy.types.Context, layout: bpy.types.UILayout, width: 
     row.operator("gesticulator.edit_mapping", text="", icon="BONE_DATA")
     if settings.character is not None:
         _draw_character(column, settings.character, width)
+    else:
+        column.operator("gesticulator.add_character", icon="OUTLINER_OB_ARMATURE")
     column.separator(factor=0.4)
     column.label(text="Voice")
     row = column.row(align=True)
@@ -105,7 +107,7 @@ def _draw_character(layout: bpy.types.UILayout, character: bpy.types.Object, wid
         return
     line = layout.row()
     line.enabled = False
-    draw_text(line, f"Bones {mapping.summary(bone_map)}", width - 2)
+    draw_text(line, mapping.summary(bone_map), width - 2)
 
 
 def _voice_placeholder(context: bpy.types.Context) -> str:

@@ -10,6 +10,8 @@ from .main import Main
 from .places import in_all
 
 ROWS = 8
+TIME_UNITS = 1.7
+WORD_SHARE = 0.4
 
 
 class GESTICULATOR_UL_words(bpy.types.UIList):
@@ -20,10 +22,13 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
     """Filled by the panel right before the list is drawn; one look through the NLA serves all rows."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flt_flag=0):
-        gesture = type(self).gestures.get(index)
-        split = layout.split(factor=0.16)
-        split.label(text=clock(item.start))
-        split = split.split(factor=0.42)
+        gesture = GESTICULATOR_UL_words.gestures.get(index)
+        line = layout.row(align=True)
+        time = line.row()
+        time.ui_units_x = TIME_UNITS
+        time.enabled = False
+        time.label(text=clock(item.start))
+        split = line.split(factor=WORD_SHARE)
         split.label(text=item.name)
         row = split.row(align=True)
         if gesture is None:
@@ -31,26 +36,32 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
             return
         row.active = not gesture.strip.mute
         row.label(text=gestures.label(gesture).capitalize())
-        lock = row.operator(
-            "gesticulator.toggle_lock", text="", emboss=False, icon="LOCKED" if gesture.record.lock else "UNLOCKED"
-        )
-        lock.strip = gesture.strip.name
-        row.prop(gesture.strip, "mute", text="", emboss=False, icon="HIDE_ON" if gesture.strip.mute else "HIDE_OFF")
+        _draw_switches(row, gesture, always=index == data.word_index)
 
     def filter_items(self, context, data, propname):
         items = getattr(data, propname)
         if not self.filter_name:
             return [], []
         wanted = self.filter_name.lower()
-        labels = {index: gestures.label(gesture).lower() for index, gesture in type(self).gestures.items()}
+        labels = {index: gestures.label(gesture).lower() for index, gesture in GESTICULATOR_UL_words.gestures.items()}
         shown = [wanted in word.name.lower() or wanted in labels.get(index, "") for index, word in enumerate(items)]
         return [self.bitflag_filter_item if show else 0 for show in shown], []
 
 
+def _draw_switches(row: bpy.types.UILayout, gesture: OurStrip, *, always: bool) -> None:
+    """Lock and mute. Where they are off they show on the chosen row alone: labels need the room."""
+    locked, muted = gesture.record.lock, gesture.strip.mute
+    if locked or always:
+        icon = "LOCKED" if locked else "UNLOCKED"
+        row.operator("gesticulator.toggle_lock", text="", emboss=False, icon=icon).strip = gesture.strip.name
+    if muted or always:
+        row.prop(gesture.strip, "mute", text="", emboss=False, icon="HIDE_ON" if muted else "HIDE_OFF")
+
+
 def clock(seconds: float) -> str:
-    """A time as m:ss.s, short enough for a narrow column."""
-    minutes, rest = divmod(max(0.0, seconds), 60)
-    return f"{int(minutes)}:{rest:04.1f}"
+    """A time as 7.4, or 2:07 from the second minute on: short enough for a narrow column."""
+    seconds = max(0.0, seconds)
+    return f"{seconds:.1f}" if seconds < 60 else f"{int(seconds // 60)}:{int(seconds % 60):02}"
 
 
 class Words:
@@ -85,5 +96,22 @@ def _draw_chosen(context: bpy.types.Context, layout: bpy.types.UILayout) -> None
     row.operator("gesticulator.remove_gesture", text="Remove", icon="TRASH")
 
 
+class Takes:
+    """What concerns the performance as a whole."""
+
+    bl_label = "Whole Performance"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return len(context.scene.gesticulator.words) > 0
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        column.operator("gesticulator.reblend", text="Re-blend moved strips", icon="IPO_EASE_IN_OUT")
+        column.operator("gesticulator.regenerate_range", text="Regenerate preview range", icon="PREVIEW_RANGE")
+        column.operator("gesticulator.export", text="Export BVH and JSON", icon="EXPORT")
+
+
 LISTS = (GESTICULATOR_UL_words,)
-CLASSES = tuple(in_all(Words, Main))
+CLASSES = (*in_all(Words, Main), *in_all(Takes, Main))
