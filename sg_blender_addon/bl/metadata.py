@@ -79,16 +79,14 @@ def update(action: bpy.types.Action, **changes: Any) -> Record:
 
 
 def content_hash(action: bpy.types.Action) -> str:
-    """Fingerprint of all keys: changes when a key is moved, added, deleted or reshaped."""
+    """Fingerprint of all keys: changes when a key is moved, added or deleted, a curve muted or given a modifier."""
     digest = hashlib.sha1(usedforsecurity=False)
     for curve in sorted(compat.fcurves(action), key=lambda c: (c.data_path, c.array_index)):
         points = curve.keyframe_points
         keys = np.empty(2 * len(points), dtype=np.float32)
-        shapes = np.empty(len(points), dtype=np.int32)
         points.foreach_get("co", keys)
-        points.foreach_get("interpolation", shapes)
         digest.update(f"{curve.data_path}[{curve.array_index}]{curve.mute}{len(curve.modifiers)}".encode())
-        digest.update(keys.tobytes() + shapes.tobytes())
+        digest.update(keys.tobytes())
     return digest.hexdigest()
 
 

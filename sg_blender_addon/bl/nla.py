@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import bpy
@@ -15,8 +16,8 @@ import numpy as np
 
 from ..core.bone_maps import SIDES, BoneMap
 from ..core.errors import UserError
-from ..core.motion import Motion
-from ..core.retarget import TargetRig, retarget
+from ..core.motion import Motion, concatenate
+from ..core.retarget import Retargeted, TargetRig, retarget
 from ..core.strip_plan import Span, plan_spans, segment_motion
 from ..core.timeline import Segment
 from . import baking, compat, metadata, strips
@@ -84,9 +85,6 @@ class _Job:
         """Seconds of one key per scene frame, from start until end is reached."""
         return start + np.arange(max(2, int(np.ceil((end - start) * self.fps - 1e-6)) + 1)) / self.fps
 
-    def channels(self, motion: Motion, like: Sequence[Channel] = ()) -> list[Channel]:
-        return baking.channels(self.armature, self.rig, retarget(motion, self.rig, self.origin), like)
-
     def record(self, kind: str, segment: Segment | None = None) -> Record:
         return Record(kind, self.job, self.source, segment, self.frame_zero, self.fps, self.seconds)
 
@@ -116,7 +114,8 @@ def apply_performance(armature: bpy.types.Object, performance: Performance, bone
         result.warnings.append("The rhythm strip was changed by hand and stays; delete it to get the new one.")
     with _Building() as actions:
         rhythm = actions.add(_bake_rhythm(work)) if with_rhythm else None
-        gestures = [(span, actions.add(_bake_gesture(work, span))) for span in spans]
+        poses = _pose_gestures(work, spans)
+        gestures = [(s, actions.add(_bake_gesture(work, s, pose))) for s, pose in zip(spans, poses, strict=True)]
         _link(work, rhythm, gestures, replaced, result)
     result.removed = len(replaced)
     return result
@@ -138,7 +137,7 @@ def place_segment(armature: bpy.types.Object, performance: Performance, segment:
     old = next((s for s in our_strips(armature) if replacing is not None and s.strip == replacing), None)
     result = Applied((work.frame(span.start), work.frame(span.end)))
     with _Building() as actions:
-        action = actions.add(_bake_gesture(work, span))
+        action = actions.add(_bake_gesture(work, span, _pose_gestures(work, [span])[0]))
         made = _link(work, None, [(span, action)], [old] if old else [], result)
         if lock:
             metadata.update(action, lock=True)
@@ -253,7 +252,8 @@ class _Building:
 
 def _bake_rhythm(work: _Job) -> bpy.types.Action:
     motion = work.rhythm.at(work.times(0.0, work.seconds))
-    action = baking.bake(_rhythm_name(work), work.armature, work.channels(motion))
+    pose = retarget(motion, work.rig, work.origin)
+    action = baking.bake(_rhythm_name(work), work.armature, baking.channels(work.armature, work.rig, pose))
     metadata.write(action, work.record(RHYTHM))
     return action
 
@@ -268,13 +268,28 @@ def strip_name(segment: Segment) -> str:
     return f"{segment.label} · {word}" if word else segment.label
 
 
-def _bake_gesture(work: _Job, span: Span) -> bpy.types.Action:
+def _pose_gestures(work: _Job, spans: Sequence[Span]) -> list[tuple[Retargeted, Retargeted]]:
+    """(rhythm, merged) poses of every span, one pose per scene frame.
+
+    All go through retargeting as one clip: it works frame by frame, and short arrays would cost mostly overhead.
+    """
+    clips = []
+    for span in spans:
+        times = work.times(span.start, span.end)
+        clips += [work.rhythm.at(times), segment_motion(work.rhythm, work.merged, span, times)]
+    if not clips:
+        return []
+    posed = retarget(concatenate(clips), work.rig, work.origin)
+    ends = np.cumsum([0, *(len(c) for c in clips)])
+    parts = [posed.slice(a, b) for a, b in pairwise(ends.tolist())]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _bake_gesture(work: _Job, span: Span, poses: tuple[Retargeted, Retargeted]) -> bpy.types.Action:
     """The merged motion over the span on every channel that the gesture changes."""
-    times = work.times(span.start, span.end)
-    below = work.channels(work.rhythm.at(times))
-    above = work.channels(segment_motion(work.rhythm, work.merged, span, times), like=below)
-    chosen = _changed_channels(work, below, above)
-    action = baking.bake(strip_name(span.segment), work.armature, chosen)
+    below = baking.channels(work.armature, work.rig, poses[0])
+    above = baking.channels(work.armature, work.rig, poses[1], like=below)
+    action = baking.bake(strip_name(span.segment), work.armature, _changed_channels(work, below, above))
     metadata.write(action, work.record(SEMANTIC, span.segment))
     return action
 

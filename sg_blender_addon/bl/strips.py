@@ -14,6 +14,7 @@ from .metadata import Record
 
 RHYTHM_TRACK = "Gestures: rhythm"
 SEMANTIC_TRACK = "Gestures: semantic"
+_OLD = " (old)"
 _TOUCH = 1e-3  # frames by which strips may touch
 _SAVED = ("name", "extrapolation", "blend_type", "blend_in", "blend_out", "mute", "use_reverse", "select")
 
@@ -138,7 +139,7 @@ def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: 
                                                      "action_frame_end", "scale", "repeat")}
     action_name = action.name
     track.strips.remove(strip)
-    action.name = f"{action_name} (old)"  # so that the new one can have its name
+    action.name = action_name + _OLD  # so that the new one can have its name
 
     def restore() -> None:
         action.name = action_name
@@ -156,6 +157,10 @@ def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: 
 
 
 def discard(action: bpy.types.Action | None) -> None:
-    """Delete an Action of ours that nothing uses any more."""
-    if action is not None and metadata.read(action) is not None and action.users - action.use_fake_user == 0:
+    """Delete a replaced Action; one that is used elsewhere too (or was given a fake user) stays under its name."""
+    if action is None:
+        return
+    if action.users == 0:
         bpy.data.actions.remove(action)
+    else:
+        action.name = action.name.removesuffix(_OLD)

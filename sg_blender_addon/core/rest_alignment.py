@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -82,6 +83,7 @@ def _align_foot(rig: TargetRig, side: str) -> Array:
     return rot.between(flat, forward)
 
 
+@lru_cache(maxsize=4)
 def alignment(rig: TargetRig) -> dict[str, Array]:
     """For each joint the rotation (4), armature space, from the rig's rest pose to the canonical T pose.
 

@@ -11,7 +11,7 @@ Spaces: "canonical" is cm, Y up, facing +Z, character's left +X; "armature" is t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class Retargeted:
     rotations: Array
     hips_bone: int
     location: Array | None
+
+    def slice(self, start: int, end: int) -> Retargeted:
+        """Frames start..end, end excluded."""
+        location = None if self.location is None else self.location[start:end]
+        return replace(self, rotations=self.rotations[start:end], location=location)
 
 
 def retarget(motion: Motion, rig: TargetRig, origin: Sequence[float] | Array = (0.0, 0.0)) -> Retargeted:

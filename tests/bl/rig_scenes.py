@@ -53,7 +53,8 @@ def mixamo(shape: Shape) -> bpy.types.Object:
 
 def metarig() -> bpy.types.Object:
     """Rigify's own human metarig."""
-    addon_utils.enable("rigify", default_set=False)
+    if not addon_utils.check("rigify")[1]:
+        addon_utils.enable("rigify", default_set=True)
     bpy.ops.object.armature_human_metarig_add()
     return bpy.context.object
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -24,8 +26,8 @@ def character():
 
 
 def apply(obj, take=None, **settings):
-    settings = {"frame_start": ZERO, "source": "voice", "job": "job1", **settings}
-    return nla.apply_performance(obj, take or performance(), rigs.detect_bones(obj), scene=bpy.context.scene, **settings)
+    settings = {"frame_start": ZERO, "source": "voice", "job": "job1", "scene": bpy.context.scene, **settings}
+    return nla.apply_performance(obj, take or performance(), rigs.detect_bones(obj), **settings)
 
 
 def error_at(obj, motion, seconds, pairs=ARM):
@@ -69,7 +71,7 @@ def test_muting_uncovers_the_rhythm(character):
 
 def largest_step(obj, first, last):
     poses = [rig_scenes.evaluated(obj, f) for f in np.arange(first, last, 0.5)]
-    return max(rig_scenes.pose_error(a, b) for a, b in zip(poses[:-1], poses[1:], strict=True))
+    return max(rig_scenes.pose_error(a, b) for a, b in pairwise(poses))
 
 
 @pytest.mark.parametrize("how", ["as made", "moved", "stretched", "muted"])
@@ -249,7 +251,7 @@ def test_other_tracks_are_untouched(character):
     apply(character)
     apply(character)
     assert metadata.strip_state(animation.nla_tracks["Walk"].strips[0]) == before
-    assert [t.name for t in animation.nla_tracks][0] == "Walk"
+    assert animation.nla_tracks[0].name == "Walk"
 
 
 def snapshot(obj):
@@ -341,3 +343,55 @@ def test_frame_rates_with_a_base(character):
     apply(character)
     rhythm = strips.our_strips(character)[0].strip
     assert rhythm.frame_end - rhythm.frame_start == pytest.approx(8 * 30 / 1.001, abs=1.01)
+
+
+def test_regenerating_while_a_strip_is_being_tweaked(character):
+    apply(character)
+    animation = character.animation_data
+    ours = strips.our_strips(character)[1]
+    animation.nla_tracks.active = ours.track
+    for other in strips.our_strips(character):
+        other.strip.select = False
+    ours.strip.select = True
+    animation.use_tweak_mode = True
+    assert animation.use_tweak_mode
+    take = performance(seed=7)
+    apply(character, take, job="job2")
+    assert not animation.use_tweak_mode
+    assert animation.action is None
+    assert error_at(character, take.merged, 1.6) < 1.5
+
+
+def test_an_action_used_elsewhere_survives_under_its_name(character):
+    apply(character)
+    action = strips.our_strips(character)[1].strip.action
+    action.use_fake_user = True
+    apply(character, performance(seed=7))
+    assert action.name.startswith("THUMB UP · Great")
+    assert strips.our_strips(character)[1].strip.action != action
+
+
+def test_one_character_does_not_disturb_the_other(character):
+    other = rig_scenes.mixamo(Shape(roll_seed=9))
+    apply(character)
+    before = snapshot(character)[0]
+    apply(other, performance(seed=5))
+    apply(other, performance(seed=6))
+    assert snapshot(character)[0] == before
+
+
+def test_a_library_override_can_be_animated(character, tmp_path):
+    name, library = character.name, str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=library)
+    scene = rig_scenes.fresh()
+    with bpy.data.libraries.load(library, link=True) as (_, into):
+        into.objects = [name]
+    scene.collection.objects.link(into.objects[0])
+    with pytest.raises(UserError) as caught:
+        apply(into.objects[0])
+    assert caught.value.code == "linked_armature"
+    override = into.objects[0].override_create(remap_local_usages=True)
+    override.override_library.is_system_override = False
+    take = performance()
+    apply(override, take)
+    assert error_at(override, take.merged, 1.6) < 1.5
