@@ -28,6 +28,8 @@ WIDTH = 384
 HEADS = 12
 LAYERS = 6
 EPSILON = 1e-12
+# Layers whose outputs are given beside the last one's.
+INNER = (2, 5)
 MAX_TOKENS = 254
 BATCH_TOKENS = 4096
 
@@ -36,13 +38,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One text: `sentence` (384,) the mean over all tokens, `words` (n, 384) the mean over each word's tokens.
+    """One text: `sentence` (384,) the mean over all tokens; `words` (n, 384) the mean over each word's tokens.
 
-    Not normalised. Words beyond the model's length have zero vectors.
+    `inner` (len(INNER), n, 384): the words after the layers `INNER`, where they are more themselves and less their
+    sentence. Not normalised. Words beyond the model's length have zero vectors.
     """
 
     sentence: Floats
     words: Floats
+    inner: Floats
 
 
 def model_folder() -> Path | None:
@@ -93,20 +97,25 @@ class Embedder:
             padded[row, : len(sequence)] = torch.tensor(sequence)
             mask[row, : len(sequence)] = True
         with torch.inference_mode():
-            hidden = self._forward(padded, mask).numpy()
-        return {
-            i: _pooled(hidden[row, : len(ids[row])], tokens[i].word_ids, len(texts[i])) for row, i in enumerate(batch)
-        }
+            layers = [layer.numpy() for layer in self._forward(padded, mask)]
+        out: dict[int, Encoded] = {}
+        for row, i in enumerate(batch):
+            hidden = np.stack([layer[row, : len(ids[row])] for layer in layers])
+            out[i] = _pooled(hidden, tokens[i].word_ids, len(texts[i]))
+        return out
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """BERT (Devlin et al. 2019): ids (B, L), mask (B, L) True for tokens -> (B, L, 384)."""
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        """BERT (Devlin et al. 2019): ids (B, L), mask (B, L) True for tokens -> (B, L, 384) per `INNER` and last."""
         w = self._w
         x = w["embeddings.word_embeddings.weight"][ids]
         x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
         x = x + w["embeddings.token_type_embeddings.weight"][0]
         x = self._norm(x, "embeddings.LayerNorm")
         bias = torch.zeros(mask.shape, dtype=x.dtype).masked_fill(~mask, -1e9)[:, None, None, :]
+        out = []
         for i in range(LAYERS):
+            if i in INNER:
+                out.append(x)
             layer = f"encoder.layer.{i}"
             q, k, v = (
                 self._linear(x, f"{layer}.attention.self.{n}").view(*x.shape[:2], HEADS, -1).transpose(1, 2)
@@ -118,7 +127,7 @@ class Embedder:
             )
             inner = functional.gelu(self._linear(x, f"{layer}.intermediate.dense"))
             x = self._norm(x + self._linear(inner, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
-        return x
+        return [*out, x]
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return functional.linear(x, self._w[f"{name}.weight"], self._w[f"{name}.bias"])
@@ -132,14 +141,16 @@ def _cut(ids: list[int]) -> list[int]:
 
 
 def _pooled(hidden: Floats, word_ids: list[int | None], count: int) -> Encoded:
-    words = np.zeros((count, WIDTH), np.float32)
+    """From (layers, tokens, 384), the last layer last."""
+    words = np.zeros((len(hidden), count, WIDTH), np.float32)
     sizes = np.zeros(count, np.float32)
     # The last row of a text that was cut is the end mark, not the token that the tokenizer had there.
-    for row, word in zip(hidden[:-1], word_ids, strict=False):
+    for row, word in enumerate(word_ids[: hidden.shape[1] - 1]):
         if word is not None and word < count:
-            words[word] += row
+            words[:, word] += hidden[:, row]
             sizes[word] += 1
-    return Encoded(hidden.mean(axis=0), words / np.maximum(sizes, np.float32(1.0))[:, None])
+    words /= np.maximum(sizes, np.float32(1.0))[:, None]
+    return Encoded(hidden[-1].mean(axis=0), words[-1], words[:-1])
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 One request per sentence, several at a time, each with the sentences around it. The answer is JSON: word numbers,
 gesture ids, confidences. It is never trusted: a schema with the library's ids as an enumeration asks for the right
-form, servers that refuse a schema are asked again with less, and everything that comes back is checked (`llm_answers.py`).
+form, servers that refuse a schema are asked again with less, and everything that comes back is checked
+(`llm_answers.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import urllib3
 
 from backend.progress import Progress
 from backend.stages.llm_answers import Answer, answer_schema, parse
-from backend.stages.scorer import GestureLike, Inventory
+from backend.stages.samples import GestureLike, Inventory
 from sg_blender_addon.core.errors import UserError
 
 CONNECT_SECONDS = 5.0
@@ -38,8 +39,8 @@ FORMS = ("json_schema", "json_object", "plain")
 
 INSTRUCTION = """You choose gestures for a speaker. Below is the list of gestures that the speaker can make, each
 with its id. For the numbered words of one sentence, say which words deserve a gesture that shows their
-meaning, and which gesture. Choose only where a person would really make that gesture; most words get none; at most {most} in a sentence.
-The gesture goes on the one word that carries its meaning.
+meaning, and which gesture. Choose only where a person would really make that gesture; most words get none;
+at most {most} in a sentence. The gesture goes on the one word that carries its meaning.
 Answer with JSON only, in this form, without explanation:
 {{"gestures": [{{"word": 3, "id": "0123", "confidence": 0.8, "alternatives": ["0456"]}}]}}
 If nothing fits, answer {{"gestures": []}}.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from backend.progress import Progress
 from backend.stages.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
-from backend.stages.scorer import Inventory, scorer_for
+from backend.stages.samples import Inventory
+from backend.stages.scorer import scorer_for
 from backend.stages.sentences import split_sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Alternative, Word

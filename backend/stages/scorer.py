@@ -1,248 +1,96 @@
-"""How well each gesture of a library suits each word of a sentence, learned from the library's own example sentences.
+"""How well each gesture of a library suits each word of a sentence, learned from the library's own texts.
 
-Each example marks the word that is gestured on. Two small models stand on the vectors of `embed.py`:
+Each example sentence marks the word that is gestured on; labels, meanings, descriptions and trigger words are further,
+shorter examples. Two ridge regressions (closed form, so the same library always gives the same scores) stand on the
+vectors of `embed.py`:
 
-- *which gesture*: a multinomial logistic regression from (the word in its context, the words around it, the whole
-  sentence) to the gestures. Labels, descriptions and meanings join in as further examples, with less weight.
-- *which word*: a logistic regression that tells marked words from the other words of the same sentences.
+- *which gesture*: from a word with its neighbours, its sentence and its letters to the gestures. Its scores become
+  probabilities by a softmax whose sharpness fits the leave-one-out errors of the examples.
+- *which word*: marked words against the other words of the same sentences.
 
-Both are fitted when a library is first seen (seconds) and kept in the user's cache folder under a hash of its texts.
+Fitting takes seconds when a library is first seen; the result is kept in the user's cache folder under a hash of all
+texts and of the model. `python -m backend.stages.evaluate_retrieval` measures it on held-out sentences.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from backend.stages.embed import Embedder, Encoded, cache_folder, content_hash, embedder, unit
+from backend.stages.samples import Inventory, Sample, plain, samples_of
 
-VERSION = "1"
-WINDOW = (0.25, 0.6, 1.0, 0.6, 0.25)
-STOP_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "but",
-        "nor",
-        "so",
-        "yet",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "by",
-        "for",
-        "from",
-        "with",
-        "as",
-        "than",
-        "then",
-        "that",
-        "this",
-        "these",
-        "those",
-        "there",
-        "here",
-        "it",
-        "its",
-        "he",
-        "she",
-        "they",
-        "him",
-        "them",
-        "his",
-        "her",
-        "their",
-        "hers",
-        "theirs",
-        "we",
-        "us",
-        "our",
-        "ours",
-        "you",
-        "your",
-        "yours",
-        "me",
-        "my",
-        "mine",
-        "is",
-        "am",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "do",
-        "does",
-        "did",
-        "done",
-        "have",
-        "has",
-        "had",
-        "having",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "can",
-        "could",
-        "may",
-        "might",
-        "must",
-        "if",
-        "when",
-        "while",
-        "because",
-        "who",
-        "whom",
-        "whose",
-        "which",
-        "what",
-        "where",
-        "how",
-        "why",
-        "not",
-        "no",
-        "oh",
-        "um",
-        "uh",
-        "er",
-        "ah",
-        "well",
-        "just",
-        "very",
-        "too",
-        "also",
-        "into",
-        "onto",
-        "over",
-        "under",
-        "up",
-        "down",
-        "out",
-        "off",
-        "about",
-        "after",
-        "before",
-        "again",
-        "i'm",
-        "i've",
-        "i'd",
-        "i'll",
-        "you're",
-        "it's",
-        "that's",
-        "don't",
-    ]
+VERSION = "3"
+WINDOW = (1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3)
+LETTERS = 1024
+SENTENCE_WEIGHT, LETTERS_WEIGHT = 0.7, 0.8
+OTHER_WORDS = 5
+RIDGE = 3.0
+# Scores of the word model are added to those of the gesture model with this weight.
+WORD_WEIGHT = 1.0
+SHARPNESS = tuple(float(s) for s in np.geomspace(4.0, 60.0, 20))
+# Words without a meaning of their own have no letters to remember.
+EMPTY_WORDS = frozenset(
+    "a an the and or but of to in on at by for from with as than then that this is are was be".split()  # noqa: SIM905
 )
 
 Floats = NDArray[np.float32]
 
 
-class ExampleLike(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def word(self) -> str: ...
-
-
-class GestureLike(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def meanings(self) -> Sequence[str]: ...
-    @property
-    def examples(self) -> Sequence[ExampleLike]: ...
-
-
-class Inventory(Protocol):
-    """What retrieval needs of a gesture library (`SG_dataset.library.Library` is one)."""
-
-    @property
-    def gestures(self) -> Mapping[str, GestureLike]: ...
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A text with the word that is gestured on; index -1: the text as a whole (a meaning, a description, a label)."""
-
-    words: tuple[str, ...]
-    index: int
-    gesture: int
-    weight: float
-
-
-def plain(word: str) -> str:
-    """A word as it is compared: lower case, straight apostrophes, no marks at its ends."""
-    return re.sub(r"^[\W_]+|[\W_]+$", "", word.lower().replace("’", "'"))
-
-
-def marked_index(words: Sequence[str], mark: str) -> int:
-    """Index of the marked word (or the last content word of a marked phrase) in a text; -1 if it is not there."""
-    parts = [p for p in map(plain, mark.split()) if p]
-    if not parts:
-        return -1
-    have = [plain(w) for w in words]
-    for start in range(len(have) - len(parts) + 1):
-        if have[start : start + len(parts)] == parts:
-            content = [k for k, p in enumerate(parts) if p not in STOP_WORDS]
-            return start + (content[-1] if content else 0)
-    return next(
-        (i for i, w in enumerate(have) if w.startswith(parts[0]) or (parts[0].startswith(w) and len(w) > 2)), -1
-    )
-
-
-def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
-    """Everything the library says about its gestures, as samples; `gesture` counts the given sequence."""
-    out: list[Sample] = []
-    for number, gesture in enumerate(gestures):
-        texts = [(gesture.label.lower().replace("-", " "), 0.5), (gesture.description, 0.3)]
-        texts += [(meaning, 0.7) for meaning in gesture.meanings]
-        out += [Sample(tuple(text.split()), -1, number, weight) for text, weight in texts if text.strip()]
-        for example in gesture.examples:
-            words = tuple(example.text.split())
-            if words:
-                out.append(Sample(words, marked_index(words, example.word), number, 1.0))
-    return out
-
-
 # ---------------------------------------------------------------------------------------------------------- features
 
 
-def features(encoded: Encoded) -> Floats:
-    """(n, 1152) per word: the word in context, a window around it, the sentence; each of length 1, then weighted."""
-    words = encoded.words
+@lru_cache(maxsize=20_000)
+def letters(word: str) -> Floats:
+    """(1024,) hashed letter sequences of a word, length 1: "knocked" and "knocking" are near, "knave" is not."""
+    vector = np.zeros(LETTERS, np.float32)
+    text = f"<{plain(word)}>"
+    if len(text) > 2 and text[1:-1] not in EMPTY_WORDS:
+        for size in (3, 4, 5):
+            for at in range(len(text) - size + 1):
+                vector[zlib.crc32(text[at : at + size].encode()) % LETTERS] += 1.0
+        for whole in (f"={text}", f"~{text[:6]}"):
+            vector[zlib.crc32(whole.encode()) % LETTERS] += 2.0
+    return np.asarray(unit(vector), np.float32)
+
+
+def _around(words: Floats) -> Floats:
+    """Each word with two neighbours to either side, length 1."""
     reach = len(WINDOW) // 2
     padded = np.pad(words, ((reach, reach), (0, 0)))
-    window = sum(weight * padded[k : k + len(words)] for k, weight in zip(count(), WINDOW, strict=False))
-    sentence = np.repeat(encoded.sentence[None], len(words), axis=0)
-    return np.concatenate([unit(words), unit(np.asarray(window)), unit(sentence)], axis=1).astype(np.float32)
+    mixed = sum(weight * padded[k : k + len(words)] for k, weight in enumerate(WINDOW))
+    return unit(np.asarray(mixed, np.float32))
 
 
-def _sample_features(sample: Sample, encoded: Encoded) -> Floats:
+def gesture_features(words: Sequence[str], encoded: Encoded) -> Floats:
+    """(n, 2176) per word, for *which gesture*."""
+    sentence = np.repeat(unit(encoded.sentence)[None], len(words), axis=0)
+    spelled = np.stack([letters(w) for w in words]) if words else np.zeros((0, LETTERS), np.float32)
+    parts = [_around(encoded.words), _around(encoded.inner[-1]), SENTENCE_WEIGHT * sentence, LETTERS_WEIGHT * spelled]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def word_features(encoded: Encoded) -> Floats:
+    """(n, 1152) per word, for *which word*."""
+    return np.concatenate([unit(encoded.words), *map(unit, encoded.inner)], axis=1).astype(np.float32)
+
+
+def sample_features(sample: Sample, encoded: Encoded) -> Floats:
+    """(2176,) of a sample: its marked word's, or of a phrase its words' mean."""
     if sample.index >= 0:
-        return features(encoded)[sample.index]
-    return np.tile(unit(encoded.sentence), 3)
+        return np.asarray(gesture_features(sample.words, encoded)[sample.index])
+    whole = [unit(encoded.words.mean(axis=0)), unit(encoded.inner[-1].mean(axis=0))]
+    spelled = unit(np.sum([letters(w) for w in sample.words], axis=0, dtype=np.float32))
+    return np.concatenate([*whole, SENTENCE_WEIGHT * unit(encoded.sentence), LETTERS_WEIGHT * spelled])
 
 
 # ------------------------------------------------------------------------------------------------------------ fitting
@@ -250,87 +98,108 @@ def _sample_features(sample: Sample, encoded: Encoded) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Fitted weights: `which` (1152, G) and `which_bias` (G,), `worth` (1152,) and `worth_bias`."""
+    """Fitted weights: `which` (2176, G), `which_bias` (G,), `worth` (1152,), `worth_bias`; the softmax's sharpness."""
 
     which: Floats
     which_bias: Floats
     worth: Floats
     worth_bias: float
+    sharpness: float
 
     def gestures(self, x: Floats) -> Floats:
-        """(n, G) probabilities of the gestures for features (n, 1152)."""
-        logits = x @ self.which + self.which_bias
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+        """(n, G) probabilities of the gestures for gesture features (n, 2176)."""
+        return _softmax(self.sharpness * (x @ self.which + self.which_bias))
 
     def word(self, x: Floats) -> Floats:
-        """(n,) probability that the word is one to gesture on."""
-        return np.asarray(1.0 / (1.0 + np.exp(-(x @ self.worth + self.worth_bias))), np.float32)
+        """(n,) 0..1 for word features: 1 for a word that is as surely gestured on as the marked ones."""
+        score = np.clip(x @ self.worth + self.worth_bias, -0.5, 1.0)
+        return np.asarray(np.exp(self.sharpness * WORD_WEIGHT * 0.35 * (score - 1.0)), np.float32)
 
 
-def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int, decay: float = 2e-5) -> Head:
-    """Fit both models; deterministic."""
-    x = np.stack([_sample_features(s, e) for s, e in zip(samples, encoded, strict=True)])
+def _softmax(logits: Floats) -> Floats:
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
+
+
+def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int) -> Head:
+    """Fit both models. Deterministic."""
+    x = np.stack([sample_features(s, e) for s, e in zip(samples, encoded, strict=True)])
     y = np.array([s.gesture for s in samples])
     weight = np.array([s.weight for s in samples], np.float32)
-    which, which_bias = _softmax_regression(x, y, weight, classes, decay)
-    marked, labels = _word_samples(samples, encoded)
-    worth, worth_bias = _softmax_regression(marked, labels, np.ones(len(labels), np.float32), 2, decay)
-    return Head(which, which_bias, worth[:, 1] - worth[:, 0], float(worth_bias[1] - worth_bias[0]))
+    which, which_bias, fair = _ridge(x, np.eye(classes, dtype=np.float32)[y], weight)
+    examples = np.array([s.index >= 0 for s in samples])
+    sharpness = _sharpness(fair[examples], y[examples])
+    worth, worth_bias = _fit_words(samples, encoded)
+    return Head(which, which_bias, worth, worth_bias, sharpness)
 
 
-def _word_samples(samples: Sequence[Sample], encoded: Sequence[Encoded]) -> tuple[Floats, NDArray[np.int64]]:
-    xs, ys = [np.zeros((1, 3 * encoded[0].sentence.shape[0]), np.float32)], [np.zeros(1, np.int64)]
+def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded]) -> tuple[Floats, float]:
+    """The word model, from each example's marked word and some of its others (which count for the rest)."""
+    chance = np.random.default_rng(0)
+    rows: list[Floats] = [np.zeros((1, 3 * encoded[0].sentence.shape[0]), np.float32)]
+    targets, weights = [0.0], [1e-3]
     for sample, code in zip(samples, encoded, strict=True):
-        if sample.index >= 0:
-            xs.append(features(code))
-            ys.append(np.eye(1, len(sample.words), sample.index, dtype=np.int64)[0])
-    return np.concatenate(xs), np.concatenate(ys)
+        if sample.index < 0 or len(sample.words) < 2:
+            continue
+        others = np.delete(np.arange(len(sample.words)), sample.index)
+        kept = chance.permutation(others)[:OTHER_WORDS]
+        rows.append(word_features(code)[[sample.index, *kept]])
+        targets += [1.0] + [0.0] * len(kept)
+        weights += [1.0] + [len(others) / len(kept)] * len(kept)
+    target = np.array(targets, np.float32)[:, None]
+    worth, bias, _ = _ridge(np.concatenate(rows), target, np.array(weights, np.float32))
+    return worth[:, 0], float(bias[0])
 
 
-def _softmax_regression(
-    x: Floats, y: NDArray[np.int64], weight: Floats, classes: int, decay: float
-) -> tuple[Floats, Floats]:
-    """Multinomial logistic regression with an L2 penalty, by L-BFGS from zero."""
-    data, target, importance = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(weight)
-    w = torch.zeros(x.shape[1], classes, requires_grad=True)
-    b = torch.zeros(classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w, b], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+def _ridge(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Weighted ridge regression: weights (d, k), bias (k,), and each row's prediction by a fit without that row.
 
-    def closure() -> float:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(data @ w + b, target, reduction="none") @ importance
-        total = loss / importance.sum() + decay * w.square().sum()
-        total.backward()
-        return float(total.detach())
+    Solved for the rows or for the columns, whichever are fewer.
+    """
+    mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(y, axis=0, weights=weight)
+    root = np.sqrt(weight)[:, None]
+    a, b = ((x - mean_x) * root).astype(np.float32), ((y - mean_y) * root).astype(np.float32)
+    if len(a) <= a.shape[1]:
+        inverse = np.linalg.inv(a @ a.T + RIDGE * np.eye(len(a), dtype=np.float32))
+        dual = inverse @ b
+        w = a.T @ dual
+        residual = dual / np.diag(inverse)[:, None]
+    else:
+        inverse = np.linalg.inv(a.T @ a + RIDGE * np.eye(a.shape[1], dtype=np.float32))
+        w = inverse @ (a.T @ b)
+        leverage = np.einsum("ij,ij->i", a @ inverse, a)
+        residual = (b - a @ w) / (1.0 - np.minimum(leverage, 0.99))[:, None]
+    fair = y - residual / np.maximum(root, 1e-6)
+    return w.astype(np.float32), (mean_y - mean_x @ w).astype(np.float32), fair.astype(np.float32)
 
-    optimizer.step(closure)
-    return w.detach().numpy(), b.detach().numpy()
+
+def _sharpness(scores: Floats, y: NDArray[np.int64]) -> float:
+    """The factor that makes the softmax of leave-one-out scores most likely."""
+    if not len(y):
+        return SHARPNESS[len(SHARPNESS) // 2]
+    rows = np.arange(len(y))
+    likely = [np.log(_softmax(s * scores)[rows, y] + 1e-9).mean() for s in SHARPNESS]
+    return SHARPNESS[int(np.argmax(likely))]
 
 
 # ------------------------------------------------------------------------------------------------------------- scorer
 
 
 class Scorer:
-    """Scores the words of sentences against a library's gestures, in the order of `ids`."""
+    """Scores the words of sentences against a library's gestures, in the order of `ids`. Raises `UserError` where the
+    sentence model is missing."""
 
     def __init__(self, library: Inventory) -> None:
         self.ids = tuple(sorted(library.gestures))
         gestures = [library.gestures[i] for i in self.ids]
         self.labels = tuple(g.label for g in gestures)
         self._embedder: Embedder = embedder()
-        samples = samples_of(gestures)
-        self._head = _load_or_fit(samples, self.ids, self._embedder)
+        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder)
 
     def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
-        out = []
-        for words, encoded in zip(sentences, self._embedder.encode(sentences), strict=True):
-            x = features(encoded)
-            worth = self._head.word(x)
-            worth = np.where([plain(w) in STOP_WORDS for w in words], 0.3 * worth, worth)
-            out.append((worth.astype(np.float32), self._head.gestures(x)))
-        return out
+        coded = zip(sentences, self._embedder.encode(sentences), strict=True)
+        return [(self._head.word(word_features(e)), self._head.gestures(gesture_features(w, e))) for w, e in coded]
 
 
 _latest: list[tuple[Inventory, Scorer]] = []
@@ -359,21 +228,28 @@ def _read(path: Path, classes: int) -> Head | None:
     """A cached head; None if there is none or it is damaged (then it is made again)."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            which = data["which"].astype(np.float32)
-            head = Head(which, data["which_bias"], data["worth"], float(data["worth_bias"]))
-    except (OSError, ValueError, KeyError, EOFError):
+            bias, worth = float(data["worth_bias"]), data["worth"]
+            head = Head(data["which"].astype(np.float32), data["which_bias"], worth, bias, float(data["sharpness"]))
+    # A zip that is no zip, a member cut short, a name that is missing: whatever it is, it is made again.
+    except Exception:  # noqa: BLE001
         return None
-    return head if head.which.shape == (3 * 384, classes) and np.isfinite(which).all() else None
+    usable = head.which.ndim == 2 and head.which.shape[1] == classes and np.isfinite(head.which).all()
+    return head if usable else None
 
 
 def _write(path: Path, head: Head) -> None:
     """Keep a head for the next run. A cache that cannot be written costs seconds, nothing more."""
-    arrays: dict[str, Any] = {"which": head.which.astype(np.float16), "which_bias": head.which_bias}
-    arrays |= {"worth": head.worth, "worth_bias": np.float32(head.worth_bias)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            np.savez(file, **arrays)
+            np.savez(
+                file,
+                which=head.which.astype(np.float16),
+                which_bias=head.which_bias,
+                worth=head.worth,
+                worth_bias=np.float32(head.worth_bias),
+                sharpness=np.float32(head.sharpness),
+            )
         os.replace(file.name, path)
     except OSError:
         return

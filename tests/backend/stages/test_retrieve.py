@@ -9,7 +9,8 @@ import pytest
 from backend.stages import embed, scorer
 from backend.stages.embed import model_folder
 from backend.stages.retrieve import CLOSEST_SECONDS, choose, select
-from backend.stages.scorer import Scorer, marked_index, plain
+from backend.stages.samples import marked_index, plain
+from backend.stages.scorer import Scorer
 from backend.stages.sentences import split_sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Word
