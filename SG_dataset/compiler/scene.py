@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.collide import Capsules
 from SG_dataset.landmarks import CAPSULES
@@ -36,6 +37,12 @@ class Scene:
         """Place and rotation of a joint; "Own..." and "Other..." are resolved for the hand's side."""
         other = "Right" if self.side == "Left" else "Left"
         actual = name.replace("Own", self.side).replace("Other", other)
+        if actual not in self.world:  # the other arm is laid down later, because it refers to this one
+            raise UserError(
+                "Both hands of a gesture refer to each other's arm.",
+                "Give one of them a zone or a landmark of the body instead; see docs/notation.md.",
+                "bad_gesture",
+            )
         place, turn = self.places[actual], self.world[actual]
         return (place, turn) if self.side == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)
 
