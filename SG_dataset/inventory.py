@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Alignment, Font
@@ -72,7 +73,7 @@ def read_inventory(path: Path = WORKBOOK) -> list[Row]:
         page = book[SHEET] if SHEET in book.sheetnames else book.worksheets[0]
         table = [[str(c) if c is not None else "" for c in row] for row in page.iter_rows(values_only=True)]
         book.close()
-    except (OSError, KeyError, ValueError, IndexError, InvalidFileException) as problem:
+    except (OSError, KeyError, ValueError, IndexError, SyntaxError, BadZipFile, InvalidFileException) as problem:
         raise UserError(
             f"{path} cannot be read as a gesture list: {problem}.", "It must be an .xlsx workbook.", "bad_list"
         ) from problem

@@ -30,7 +30,7 @@ Floats = NDArray[np.floating[Any]]
 
 LONGEST = 60.0  # s: anything longer is a take with many gestures, not one
 SHORTEST = 0.3  # s
-HELD = 0.45  # s that the first or last pose is held for where a clip begins or ends in the middle of a movement
+HURRY = 120.0  # cm/s: how fast, on average, hands are brought from rest to where a clip begins
 WAY_IN = 0.6  # of preparation (and retraction) over which the shared rest pose passes into the clip
 SHORTEST_WAY = 0.3  # s
 MANY_GLITCHES = 0.002  # of all joint frames: above it the report mentions them
@@ -150,22 +150,18 @@ def _trim(
 ) -> tuple[Motion, Phases, float, tuple[str, ...]]:
     """From a moment of rest before the gesture to one after it, exactly in the shared rest pose at both ends."""
     notes = []
-    before = LEAD if found.rests_before else HELD
-    after = TAIL if found.rests_after else HELD
     if not found.rests_before:
         notes.append("begins in the middle of a movement: a preparation from rest was added")
     if not found.rests_after:
         notes.append("ends in the middle of a movement: a way back to rest was added")
-    start, end = found.onset - before, found.offset + after
-    start, end = (
-        min(start, found.phases.stroke_start - SHORTEST_WAY),
-        max(end, found.phases.retraction + SHORTEST_WAY),
-    )
+    way_in, way_out = (_way(motion, t) for t in (found.onset, found.offset))
+    start = min(found.onset - LEAD, found.phases.stroke_start - way_in)
+    end = max(found.offset + TAIL, found.phases.retraction + way_out)
     frames = max(2, round((end - start) * motion.fps)) + 1
     times = start + np.arange(frames) / motion.fps
     phases = Phases(*(float(min(max(t - start, 0.0), (frames - 1) / motion.fps)) for t in _ordered(found.phases)))
     index = np.clip(np.round(times * motion.fps).astype(int), 0, len(motion) - 1)
-    weight = _presence(phases, frames, motion.fps)
+    weight = _presence(phases, frames, motion.fps, way_in, way_out)
     return _settle(motion, stance, poles, index, weight), phases, start, tuple(notes)
 
 
@@ -174,13 +170,26 @@ def _ordered(phases: Phases) -> tuple[float, float, float, float]:
     return a, max(a, b), max(a, b, c), max(a, b, c, d)
 
 
-def _presence(phases: Phases, frames: int, fps: float) -> Floats:
+def _way(motion: Motion, time: float) -> float:
+    """Seconds that hands need between the shared rest pose and where they are at `time`."""
+    frame = min(max(round(time * motion.fps), 0), len(motion) - 1)
+    rest_root, rest_local = rest_pose()
+    both = replace(
+        motion,
+        root_positions=np.stack([motion.root_positions[frame], rest_root]),
+        rotations=np.stack([motion.rotations[frame], rest_local]),
+    )
+    places = both.forward_kinematics()[0][:, [canonical().index(side + "Hand") for side in SIDES]]
+    return max(SHORTEST_WAY, float(np.linalg.norm(places[0] - places[1], axis=-1).max()) / HURRY)
+
+
+def _presence(phases: Phases, frames: int, fps: float, way_in: float, way_out: float) -> Floats:
     """How much of the clip is there (F,): 0 at both ends, 1 well before the stroke until well after the hold."""
     time = np.arange(frames) / fps
     last = time[-1]
-    rise = min(max(SHORTEST_WAY, WAY_IN * phases.stroke_start), max(phases.stroke_start, 2 / fps))
+    rise = min(max(way_in, WAY_IN * phases.stroke_start), max(phases.stroke_start, 2 / fps))
     room = last - phases.retraction
-    fall = min(max(SHORTEST_WAY, WAY_IN * room), max(room, 2 / fps))
+    fall = min(max(way_out, WAY_IN * room), max(room, 2 / fps))
     return np.asarray(smooth_step(time / rise) * smooth_step((last - time) / fall))
 
 

@@ -9,6 +9,7 @@ stays and sinks has its stroke in the last part of the rise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Phases
 from SG_dataset.importing.smooth import low_pass
+from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
 
 ANALYSIS_CUTOFF = 6.0  # Hz
 MOVES = 10.0  # cm that a hand must leave its place by to count as gesturing
+MOVES_LITTLE, RAISED = 3.0, 40.0  # cm: or by this much, where it is so far from the shared rest pose all the time
 MOVES_TOO = 0.35  # of the other hand's travel, for a gesture of both hands
 HEAD_MOVES, FOOT_MOVES = 2.5, 3.0  # cm, of nose and toes
 SLOW = 0.12  # of the peak speed: below it a hand rests or holds
@@ -106,8 +110,10 @@ def _actors(motion: Motion) -> tuple[str, Floats, Floats]:
     tracks = {s: seen(places[:, [sk.index(s + p) for p in _POINTS]]) for s in ("Right", "Left")}
     travel = {s: _travel(t) for s, t in tracks.items()}
     most = max(travel.values())
-    if most > MOVES:
-        acting = [s for s in tracks if travel[s] > max(MOVES, MOVES_TOO * most)]
+    raised = most > MOVES_LITTLE and max(_raised(tracks[s], s) for s in tracks) > RAISED
+    if most > MOVES or raised:
+        least = max(MOVES_LITTLE if raised else MOVES, MOVES_TOO * most)
+        acting = [s for s in tracks if travel[s] > least]
         points = np.concatenate([tracks[s] for s in acting], axis=1)
         return ("both" if len(acting) == 2 else acting[0].lower()), points, toes
     head = sk.index("Head")
@@ -118,6 +124,21 @@ def _actors(motion: Motion) -> tuple[str, Floats, Floats]:
     if _travel(nose) > HEAD_MOVES:
         return "none", nose, toes
     raise Still
+
+
+@cache
+def _resting(side: str) -> Floats:
+    """Places (P, 3) of a hand's points in the shared rest pose, seen from the chest."""
+    root, local = rest_pose()
+    places, world = Motion(60.0, canonical(), root[None], local[None]).forward_kinematics()
+    chest = canonical().index("Spine2")
+    points = places[0, [canonical().index(side + p) for p in _POINTS]]
+    return np.asarray(rot.rotate(rot.inverse(world[0, chest]), points - places[0, chest]))
+
+
+def _raised(track: Floats, side: str) -> float:
+    """The least distance (cm) of a hand's points (F, P, 3) from their places at rest."""
+    return float(np.linalg.norm(track - _resting(side), axis=-1).mean(axis=1).min())
 
 
 def _calmed(track: Floats, fps: float) -> Floats:

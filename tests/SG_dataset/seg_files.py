@@ -1,7 +1,7 @@
 """Files in the exact layout of the SeG data set, made of our own motion.
 
-The skeleton (51 joints, 13 end sites) is that of its releases; the body of the made actor has other proportions than the
-canonical one: narrower shoulders, longer arms and neck, shorter legs. Its hands are put where the same gesture would have
+The skeleton (51 joints, 13 end sites) is that of its releases; the body of the made actor has other proportions than
+the canonical one: narrower shoulders, longer arms and neck, shorter legs. Its hands are put where the same gesture has
 them on that body: relative to its head where the gesture plays at the head, else relative to its shoulders.
 """
 
@@ -121,7 +121,7 @@ def _from_world(fps: float, root: np.ndarray, world: np.ndarray) -> Motion:
 
 def _reach(world: np.ndarray, places: np.ndarray, side: str, goal: np.ndarray) -> None:
     """Turn an arm, in place, so that its wrist comes to `goal` with the elbow in the plane it was in."""
-    upper, fore, hand = (SKELETON.index(side + n) for n in ("Shoulder", "Elbow", "Wrist"))
+    upper, fore = (SKELETON.index(side + n) for n in ("Shoulder", "Elbow"))
     a, b = 26.6621, 28.869
     line = goal - places[:, upper]
     distance = np.clip(np.linalg.norm(line, axis=-1), 6.0, (a + b) * 0.999)
@@ -151,7 +151,7 @@ def decorated(label: str, row: int) -> str:
 
 
 def write_list(path: Path, labels: dict[str, str]) -> None:
-    """A workbook in the data set's layout; ids are numbers in every third row, so that zeros get lost as in practice."""
+    """A workbook in the data set's layout; every third id is a number, so that its zeros get lost as in practice."""
     book = Workbook()
     page = book.active
     assert page is not None
