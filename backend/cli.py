@@ -132,11 +132,10 @@ def _import_parser(commands: Any) -> None:
 
 
 def _bench_parser(commands: Any) -> None:
+    from .bench import add_arguments as add_bench_arguments
+
     command = commands.add_parser("bench", help="measure speed and memory")
-    command.add_argument("-o", "--output", metavar="DIR", help="also write bench.json and bench.png there")
-    command.add_argument("--seconds", type=float, action="append", metavar="S", help="lengths (default 10 60 600)")
-    command.add_argument("--size", choices=("starter", "reference"), action="append", help="sizes (default both)")
-    command.add_argument("--device", default="auto", metavar="auto|cpu|cuda")
+    add_bench_arguments(command)
     command.set_defaults(run=_bench)
 
 
@@ -316,7 +315,9 @@ def _import_reference(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from .bench import main as measure
+
+    return measure(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
