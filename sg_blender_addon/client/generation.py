@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 LOST_CODES = ("backend_unreachable", "backend_timeout")
 POLL_ATTEMPTS = 3
+TRUSTED_FRACTION = 0.1
+"""Before that much is done an estimate is mostly about how long the imports took."""
 STAGE_TEXTS = {"queued": "Waiting for the backend"}
 
 
@@ -110,7 +112,8 @@ def _wait(api: Api, status: JobStatus, control: Control) -> None:
     lost = 0
     while status.state in ("queued", "running"):
         stage = STAGE_TEXTS.get(status.state) or status.stage or "Working"
-        control.report(stage[:1].upper() + stage[1:], 0.02 + 0.94 * status.fraction, status.eta_s)
+        eta_s = status.eta_s if status.fraction >= TRUSTED_FRACTION else None
+        control.report(stage[:1].upper() + stage[1:], 0.02 + 0.94 * status.fraction, eta_s)
         control.sleep(TICK_S)
         try:
             status = api.status(status.id)
