@@ -122,8 +122,11 @@ def _middle(*names: str) -> dict[str, str]:
     return {joint: name for joint, name in zip(joints, names, strict=True) if name}
 
 
+def _limbs(*names: str) -> dict[str, str]:
+    return dict(zip(_LIMBS, names, strict=True))
+
+
 _MIXAMO = {joint: joint for joint in canonical().names if joint != "Neck1" and "InHand" not in joint}
-_LIMBS_OF = lambda *names: dict(zip(_LIMBS, names, strict=True))  # noqa: E731
 _LOWER = tuple(f.lower() for f in FINGERS)
 
 PRESETS: dict[str, dict[str, str]] = {
@@ -131,21 +134,21 @@ PRESETS: dict[str, dict[str, str]] = {
     "mixamo": _MIXAMO,
     "rigify": _scheme(
         _middle("spine", "spine.001", "spine.002", "spine.003", "spine.004", "spine.005", "spine.006"),
-        _LIMBS_OF("shoulder.{s}", "upper_arm.{s}", "forearm.{s}", "hand.{s}", "thigh.{s}", "shin.{s}", "foot.{s}"),
+        _limbs("shoulder.{s}", "upper_arm.{s}", "forearm.{s}", "hand.{s}", "thigh.{s}", "shin.{s}", "foot.{s}"),
         "{f}.0{n}.{s}", ("L", "R"), ("thumb", "f_index", "f_middle", "f_ring", "f_pinky"), "palm.0{p}.{s}"),
     "unreal": _scheme(
         _middle("pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "neck_02", "head"),
-        _LIMBS_OF("clavicle_{s}", "upperarm_{s}", "lowerarm_{s}", "hand_{s}", "thigh_{s}", "calf_{s}", "foot_{s}"),
+        _limbs("clavicle_{s}", "upperarm_{s}", "lowerarm_{s}", "hand_{s}", "thigh_{s}", "calf_{s}", "foot_{s}"),
         "{f}_0{n}_{s}", ("l", "r"), _LOWER, "{f}_metacarpal_{s}"),
     "vrm": _scheme(
         _middle("J_Bip_C_Hips", "J_Bip_C_Spine", "J_Bip_C_Chest", "J_Bip_C_UpperChest", "J_Bip_C_Neck", "",
                 "J_Bip_C_Head"),
-        {part: "J_Bip_{s}_" + name for part, name in _LIMBS_OF(
+        {part: "J_Bip_{s}_" + name for part, name in _limbs(
             "Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot").items()},
         "J_Bip_{s}_{f}{n}", ("L", "R"), ("Thumb", "Index", "Middle", "Ring", "Little")),
     "makehuman": _scheme(
         _middle("root", "spine05", "spine03", "spine01", "neck01", "neck03", "head"),
-        _LIMBS_OF("clavicle.{s}", "upperarm01.{s}", "lowerarm01.{s}", "wrist.{s}", "upperleg01.{s}", "lowerleg01.{s}",
+        _limbs("clavicle.{s}", "upperarm01.{s}", "lowerarm01.{s}", "wrist.{s}", "upperleg01.{s}", "lowerleg01.{s}",
                   "foot.{s}"),
         "finger{f}-{n}.{s}", ("L", "R"), ("1", "2", "3", "4", "5"), "metacarpal{p}.{s}"),
 }

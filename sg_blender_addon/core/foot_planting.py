@@ -53,7 +53,7 @@ def _solve_leg(rig: TargetRig, turns: list[Array], bones: tuple[int, int, int], 
     upper = rot.rotate(turns[thigh], rig.heads[shin] - rig.heads[thigh])
     lower = rot.rotate(turns[shin], rig.heads[foot] - rig.heads[shin])
     a, b = np.linalg.norm(upper, axis=-1), np.linalg.norm(lower, axis=-1)
-    line = goal - start
+    line: Array = goal - start
     distance = np.clip(np.linalg.norm(line, axis=-1), np.abs(a - b) * 1.001 + 1e-9, (a + b) * _FULL_REACH)
     line = rot.normalize(line)
     bend = _bend_direction(upper, lower, line, rot.rotate(turns[thigh], rig.to_armature(FORWARD)))

@@ -52,7 +52,7 @@ def _hand_frame(points: Mapping[str, Array], side: str) -> Array | None:
     if len(knuckles) < 2 or side + "Hand" not in points:
         return None
     along = rot.normalize(np.mean(knuckles, axis=0) - points[side + "Hand"])
-    across = knuckles[0] - knuckles[-1]
+    across: Array = knuckles[0] - knuckles[-1]
     across = across - along * np.dot(across, along)
     if np.linalg.norm(across) < 1e-6:
         return None
