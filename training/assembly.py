@@ -147,10 +147,15 @@ def add_beats(
         elbow += size * beat_curve(times, at, 0.115)
         wrist += size * beat_curve(times, at + 0.05, 0.11)
         upper += size * beat_curve(times, at - 0.02, 0.13)
-    share = gaussian_filter1d(raised, 6)
-    _turn(rotations, f"{side}ForeArm", _FLEX[side], 9 * _DEG * elbow * share)
-    _turn(rotations, f"{side}Hand", _Z if side == "Left" else -_Z, 8 * _DEG * wrist * share)
-    _turn(rotations, f"{side}Arm", _FLEX[side], 2.5 * _DEG * upper * share)
+    # a hand at rest beats a little too; nobody speaks with one arm and turns the other to stone
+    share = 0.12 + 0.88 * gaussian_filter1d(raised, 6)
+    _turn(rotations, f"{side}ForeArm", _FLEX[side], 13 * _DEG * elbow * share)
+    _turn(rotations, f"{side}Hand", _Z if side == "Left" else -_Z, 11 * _DEG * wrist * share)
+    _turn(rotations, f"{side}Arm", _FLEX[side], 4 * _DEG * upper * share)
+    drift = 3 * _DEG * wander(rng, len(times), 0.9, 3) * gaussian_filter1d(raised, 6)[:, None]  # holds are never frozen
+    for name in ("Arm", "ForeArm", "Hand"):
+        j = canonical().index(side + name)
+        rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
 
 
 def nod_curve(times: Array, at: float) -> Array:

@@ -56,7 +56,7 @@ class GeneratorRecipe:
 
     The noise settings keep a model trained on assembled motion and few voices from leaning on any single feature:
     `audio_noise` in standard deviations, `rhythm_dropout` the chance that a window's tempogram is hidden,
-    `token_dropout` the chance that a past token is replaced by a random one.
+    `token_dropout` the chance that a past token is replaced by a random one. `change_weight` is level 0's.
     """
 
     width: int = 192
@@ -66,18 +66,20 @@ class GeneratorRecipe:
     dropout: float = 0.1
     audio_noise: float = 0.15
     rhythm_dropout: float = 0.3
-    token_dropout: float = 0.06
+    token_dropout: float = 0.12
+    change_weight: float = 1.0  # level 0: how much more a token counts that differs from the one before it
     smoothing: float = 0.02
     optimisation: Optimisation = field(default_factory=Optimisation)
 
 
 @dataclass(frozen=True)
 class SamplingRecipe:
-    """How codes are to be drawn from these weights; written into them."""
+    """How codes are to be drawn from these weights and decoded; written into them."""
 
     temperature: float = 0.9
     top_k: int = 40
     top_p: float = 0.95
+    frame_sigma: float = 0.0  # frames; of the Gaussian over decoded motion, see WeightsInfo
 
 
 @dataclass(frozen=True)

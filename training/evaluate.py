@@ -67,7 +67,7 @@ def reconstruction(weights: Weights, data: TrainingSet, codes: torch.Tensor, cli
         rows = []
         for i in clips:
             clip = data.clips[i]
-            vectors = decode_codes(weights, codes[:, :, clip.start : clip.end].numpy(), smoothing=smoothing)  # type: ignore[arg-type]
+            vectors = decode_codes(weights, codes[:, :, clip.start : clip.end].numpy(), smoothing=smoothing)
             wanted, got = clip_motion(data, clip), to_motion(vectors)
             rows.append({**measures.differences(wanted, got), **measures.liveliness(got)})
         result[smoothing] = mean_of(rows)

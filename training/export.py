@@ -31,7 +31,17 @@ def notes_of(recipe: Recipe, about: dict[str, Any]) -> str:
 def export(recipe: Recipe, data: TrainingSet) -> Weights:
     """Write `recipe.out` and return the weights as they were before rounding."""
     codes = load_codes(recipe.folder("codes"), len(data.audio))
-    info = WeightsInfo(recipe.name, start_tokens(codes, data), recipe.licence, notes_of(recipe, data.about))
+    how = recipe.sampling
+    info = WeightsInfo(
+        recipe.name,
+        start_tokens(codes, data),
+        recipe.licence,
+        notes_of(recipe, data.about),
+        temperature=how.temperature,
+        top_k=how.top_k,
+        top_p=how.top_p,
+        frame_sigma=how.frame_sigma,
+    )
     weights = Weights.of(
         tokenizer.trained(recipe),
         generator.trained(recipe),

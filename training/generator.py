@@ -43,8 +43,20 @@ def scramble(codes: Tensor, how: GeneratorRecipe) -> Tensor:
     return torch.where(wrong, torch.randint_like(codes, how.codes), codes)
 
 
-def cross_entropy(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor:
-    return F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), label_smoothing=smoothing)
+def cross_entropy(logits: Tensor, wanted: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    """Mean over (B, t), weighted if `weights` (B, t) are given."""
+    losses = F.cross_entropy(
+        logits.float().flatten(0, 1), wanted.flatten(), label_smoothing=smoothing, reduction="none"
+    )
+    return losses.mean() if weights is None else (losses * weights.flatten()).sum() / weights.sum()
+
+
+def change_weights(tokens: Tensor, how: GeneratorRecipe) -> Tensor:
+    """Weights (B, t) for predicting tokens 1..t of (B, t + 1): more where the token changes.
+
+    Repeating the last token is right so often that a generator fed with its own output would hold a pose for ever.
+    """
+    return 1.0 + how.change_weight * (tokens[:, 1:] != tokens[:, :-1])
 
 
 def batch_of(
@@ -69,8 +81,8 @@ def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device
         past = scramble(tokens[:, 0, :, :-1], how)
         body, hands = wrapped(roughen(audio[:, 1:], how), past[0], past[1])
         losses = {
-            "body": cross_entropy(body, tokens[0, 0, :, 1:], how.smoothing),
-            "hands": cross_entropy(hands, tokens[1, 0, :, 1:], how.smoothing),
+            name: cross_entropy(logits, part[:, 1:], how.smoothing, change_weights(part, how))
+            for name, logits, part in zip(("body", "hands"), (body, hands), tokens[:, 0], strict=True)
         }
         losses["loss"] = losses["body"] + losses["hands"]
         if held_out is not None and at.step % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1:

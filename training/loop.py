@@ -126,7 +126,7 @@ class Trainer:
                 "The loss is no longer a number.", hint="Lower the learning rate in the recipe.", code="diverged"
             )
         self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        torch.autograd.backward(losses["loss"])
         nn.utils.clip_grad_norm_(self.model.parameters(), self.how.clip)
         self.optimiser.step()
         if self.average is not None:
@@ -138,10 +138,10 @@ class Trainer:
         """The running average; short at first, so that the start is soon forgotten. Buffers are copied."""
         assert self.average is not None
         decay = min(self.how.average, (1 + self.state.step) / (10 + self.state.step))
-        for kept, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            kept.lerp_(now, 1 - decay)
-        for kept, now in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(now)
+        for kept, parameter in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            kept.lerp_(parameter, 1 - decay)
+        for stored, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            stored.copy_(buffer)
 
     def _report(self, losses: Losses, bar: Any) -> None:
         values = {k: float(distributed.mean(v.detach().float())) for k, v in losses.items()}

@@ -1,6 +1,6 @@
 """Which gesture goes on which stressed syllable: the plan that assembly carries out.
 
-A phrase gets a stroke every one to two seconds, on the most prominent syllable in reach; the hand stays up between the
+A phrase gets a stroke about every second, on the most prominent syllable in reach; the hand stays up between the
 strokes of a phrase (a hold) and goes back to rest when the phrase ends, unless the next one is close. Large gestures go
 with loud and prominent syllables. Hands alternate now and then.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from training.prosody import Accent, Phrase, Prosody
 from training.units import SIDES, Unit
 
-LONGEST_HOLD = 1.9  # seconds after a stroke before the hand gives up waiting
-_KEEP_UP = 1.05  # a phrase's first stroke nearer than this to the last one keeps the hand up
-_RAMP_LEAST = 0.28
+LONGEST_HOLD = 1.15  # seconds after a stroke before the hand gives up waiting
+_FIRST_STROKE = 0.45  # seconds into a clip: it begins at rest, and a hand needs time to rise
+_KEEP_UP = 0.9  # a phrase's first stroke nearer than this to the last one keeps the hand up
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class _Hands:
 def strokes_of(phrase: Phrase, rng: np.random.Generator) -> list[Accent]:
     """The syllables of a phrase that get a stroke."""
     chosen: list[Accent] = []
-    cursor = phrase.start
+    cursor = max(phrase.start, _FIRST_STROKE)
     reach = 1.1
     while True:
         near = [a for a in phrase.accents if cursor + 0.12 <= a.time <= cursor + reach]
@@ -64,8 +64,8 @@ def strokes_of(phrase: Phrase, rng: np.random.Generator) -> list[Accent]:
             near = [later[0]]
         best = max(near, key=lambda a: a.prominence + 0.25 * rng.standard_normal())
         chosen.append(best)
-        gap = rng.uniform(0.75, 1.35) - 0.25 * best.loudness
-        cursor, reach = best.time + gap, 0.9
+        gap = rng.uniform(0.5, 1.05) - 0.2 * best.loudness
+        cursor, reach = best.time + gap, 0.7
 
 
 def choose_unit(units: Sequence[Unit], accent: Accent, phrase: Phrase, hands: _Hands, rng: np.random.Generator) -> Unit:
@@ -108,14 +108,14 @@ def _place(drafts: list[tuple[Unit, Accent, float, float]], ends: list[float], i
     unit, accent, speed, size = drafts[i]
     previous = drafts[i - 1][1].time if i else -np.inf
     # late preparation is played faster rather than moved off its syllable
-    room = accent.time - previous if i and accent.time - previous < LONGEST_HOLD else accent.time
+    room = accent.time - previous if i and accent.time - previous < 2 * LONGEST_HOLD else accent.time
     lead = unit.emphasis - unit.begin
     speed = float(np.clip(max(speed, lead / max(room - 0.05, 0.2)), 0.85, 1.9))
     start = accent.time - lead / speed
     following = drafts[i + 1][1].time if i + 1 < len(drafts) else np.inf
     natural = min(max(ends[i] - 0.05, accent.time + 0.35), accent.time + LONGEST_HOLD)
     leave = following if following - accent.time < _KEEP_UP + max(natural - accent.time - 0.4, 0.0) else natural
-    return Placed(unit, start, accent.time, leave, speed, size, chained=bool(room < LONGEST_HOLD and i > 0))
+    return Placed(unit, start, accent.time, leave, speed, size, chained=bool(room < LONGEST_HOLD + 0.5 and i > 0))
 
 
 def tracks(plan: Sequence[Placed]) -> dict[str, list[Placed]]:

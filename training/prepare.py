@@ -37,6 +37,7 @@ SHORTEST_TOKENS = 16
 @dataclass(frozen=True)
 class PrepareConfig:
     minutes: float = 60.0
+    postures: int = 2  # how many ways of standing, beside their mirror images: fewer leave more codes to the gestures
     silence: float = 0.06  # share of clips without speech
     validation: float = 0.05  # share of clips held out
     seed: int = 1
@@ -51,9 +52,9 @@ class Material:
     postures: Sequence[Posture]
 
 
-def material(motion_folder: str | Path) -> Material:
+def material(motion_folder: str | Path, postures_wanted: int = 2) -> Material:
     clips = load_clips(motion_folder)
-    units, postures = collect_units(clips), collect_postures(clips)
+    units, postures = collect_units(clips), collect_postures(clips, postures_wanted)
     if not units or not postures:
         raise UserError(
             f"{motion_folder} has {len(units)} gestures and {len(postures)} postures; one of each is the least.",
@@ -122,7 +123,7 @@ def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, c
     utterances: list[Utterance] = [
         u for folder in speech for u in read_folder(folder, Path(out) / f"words-{Path(folder).name}.json")
     ]
-    stock = material(motion)
+    stock = material(motion, config.postures)
     rng = np.random.default_rng(config.seed)
     clips = compose(utterances, config.minutes, config.silence, rng)
     jobs = [(clip, config.seed * 100_003 + i) for i, clip in enumerate(clips)]

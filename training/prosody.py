@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import librosa
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
@@ -131,7 +132,7 @@ def _decibels(samples: Array) -> Array:
     return np.asarray(10 * np.log10(band / 100 + 1e-10))
 
 
-def _pitch(samples: Array, voiced: Array) -> Array:
+def _pitch(samples: Array, voiced: npt.NDArray[np.bool_]) -> Array:
     f0 = librosa.yin(samples.astype(np.float32), fmin=65, fmax=400, sr=RATE, frame_length=1024, hop_length=HOP)[
         : len(voiced)
     ]
@@ -142,7 +143,7 @@ def _pitch(samples: Array, voiced: Array) -> Array:
     return np.where(voiced, np.clip(semitones, -8, 8), 0.0)
 
 
-def _runs(mask: Array, shortest_gap: int, shortest_run: int) -> list[tuple[int, int]]:
+def _runs(mask: npt.NDArray[np.bool_], shortest_gap: int, shortest_run: int) -> list[tuple[int, int]]:
     """Index runs of True with small gaps closed and short runs dropped."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     runs: list[tuple[int, int]] = []
@@ -165,7 +166,7 @@ def _word_bonus(time: float, words: Sequence[Word]) -> float:
 def analyse(samples: Array, words: Sequence[Word] = ()) -> Prosody:
     """Prosody of mono samples at 16 kHz; `words` (optional) take the stress off function words."""
     level = _decibels(samples)
-    loud = np.quantile(level, 0.95)
+    loud = float(np.quantile(level, 0.95))
     speech = (level > max(loud + _QUIET_DB, _FLOOR_DB)) & (level > _FLOOR_DB)
     smooth = gaussian_filter1d(level, 4)
     voiced = level > max(loud - 22.0, _FLOOR_DB)

@@ -153,7 +153,7 @@ class Calibration:
 
 
 def retarget(names: list[str], world: Array, positions: Array, calibration: Calibration) -> Motion:
-    """Source world rotations (F, J, 4) and positions (F, J, 3), cm, to canonical motion at 60 fps, feet on the floor."""
+    """Source world rotations (F, J, 4) and positions (F, J, 3), cm, to canonical motion at 60 fps."""
     skeleton = canonical()
     goal = rot.identity(len(world), len(skeleton))
     for joint, name in enumerate(skeleton.names):

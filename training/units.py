@@ -150,8 +150,8 @@ def _ping_pong(values: Array, frames: int) -> Array:
     return loop[np.arange(frames) % len(loop)]
 
 
-def collect_postures(clips: list[Clip]) -> list[Posture]:
-    """Postures with hanging arms, and their mirror images.
+def collect_postures(clips: list[Clip], most: int = 2) -> list[Posture]:
+    """Up to `most` postures with hanging arms, those with an idle of their own first, and their mirror images.
 
     Postures without an idle of their own borrow the small motion of the others' idles, relative to their own pose:
     trunk and legs from the longest idle, arms from an idle with hanging arms.
@@ -177,7 +177,8 @@ def collect_postures(clips: list[Clip]) -> list[Posture]:
             own[:, joints] = _ping_pong(arms[:, joints], frames)
         root = np.mean([c.motion.root_positions[0] for c in group], axis=0)
         postures[posture] = Posture(posture, root, _mean_pose(starts), own, root_sway)
-    result = list(postures.values())
+    own_idle = {c.posture for c in idles}
+    result = sorted(postures.values(), key=lambda p: p.name not in own_idle)[:most]
     return result + [p.mirrored() for p in result]
 
 

@@ -125,6 +125,8 @@ def decode_codes(
     standardised = decode_standardised(
         weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=stride, progress=progress
     )
+    if weights.info.frame_sigma:
+        gaussian_filter1d(standardised, weights.info.frame_sigma, axis=0, output=standardised, mode="nearest")
     return weights.body_scaler.restore(standardised)
 
 

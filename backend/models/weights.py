@@ -39,6 +39,8 @@ DESCRIPTION = "weights.json"
 STARTER = Path(__file__).resolve().parents[1] / "weights" / "starter"
 # Checking a checksum costs as much as reading the file; the big ones are checked by `doctor` and the importer.
 VERIFY_BELOW = 64 * 2**20
+# name -> largest sensible value; what is not in the file keeps the default of `WeightsInfo`
+RECOMMENDED = {"temperature": 10.0, "top_k": 4096, "top_p": 1.0, "frame_sigma": 30.0}
 _DERIVED = (".pe", ".mask")  # tensors that follow from the sizes
 
 AnyConfig = TokenizerConfig | Level0Config | FineConfig
@@ -50,13 +52,21 @@ def bad_weights(message: str, hint: str = "Get or make the weights again.") -> U
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What a person should know about weights. start_tokens: the code each stream (body, hands) starts from."""
+    """What a person should know about weights. start_tokens: the code each stream (body, hands) starts from.
+
+    temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of a
+    Gaussian over the decoded motion that takes the shiver off a small decoder (0: none).
+    """
 
     name: str
     start_tokens: tuple[int, int]
     licence: str
     notes: str = ""
     sha256: str = ""
+    temperature: float = 1.0
+    top_k: int = 40
+    top_p: float = 0.95
+    frame_sigma: float = 0.0
 
     @property
     def content_hash(self) -> str:
@@ -227,6 +237,7 @@ class Weights:
             "fps": FPS,
             "frames_per_token": FRAMES_PER_TOKEN,
             "start_tokens": {"body": int(body), "hands": int(hands)},
+            "recommended": {name: getattr(self.info, name) for name in RECOMMENDED},
             "models": entries,
             "body_scaler": self.body_scaler.to_json(),
             "audio_scaler": self.audio_scaler.to_json(),
@@ -317,7 +328,19 @@ def _info(description: dict[str, Any], digest: str) -> WeightsInfo:
     if not isinstance(start, dict) or not all(isinstance(start.get(p), int) for p in ("body", "hands")):
         raise bad_weights("The weights' description has no start tokens.")
     texts = [str(description.get(name, "")) for name in ("name", "licence", "notes")]
-    return WeightsInfo(texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest)
+    return WeightsInfo(
+        texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest, **_recommended(description)
+    )
+
+
+def _recommended(description: dict[str, Any]) -> dict[str, Any]:
+    found = description.get("recommended", {})
+    for name, value in found.items() if isinstance(found, dict) else [("list", found)]:
+        kinds = (int,) if name == "top_k" else (int, float)
+        fits = name in RECOMMENDED and isinstance(value, kinds) and not isinstance(value, bool)
+        if not fits or not 0 <= value <= RECOMMENDED[name] or (name == "top_p" and value == 0):
+            raise bad_weights(f"The weights' description recommends a wrong {name}: {value!r}.")
+    return dict(found)
 
 
 def _audio_width(configs: dict[str, AnyConfig]) -> int:

@@ -48,7 +48,7 @@ def many_codes(
 
     wanted = clips[0][1]
     values = {"temperature": wanted.temperature, "top_k": wanted.top_k, "top_p": wanted.top_p}
-    chosen = draws.Sampling(**{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]
+    chosen = draws.Sampling(**{n: getattr(weights.info, n) if v is None else v for n, v in values.items()})
     return generate_many(
         weights,
         [features for features, _ in clips],

@@ -1,0 +1,177 @@
+"""The commands, end to end, at a size that takes seconds: folders in, a weights folder out that generates motion."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from backend.models.weights import Weights
+from backend.progress import Progress
+from backend.stages import features, generate
+from backend.stages.audio import Audio
+from sg_blender_addon.core.errors import UserError
+from training.__main__ import main
+from training.config import load_recipe
+from training.loop import load_checkpoint
+
+from . import synthetic
+
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "training" / "runs"
+
+
+def recipe_file(folder, **changes):
+    how = {"steps": 4, "batch": 4, "warmup": 1, "checkpoint_every": 2}
+    recipe = {
+        "name": "tiny",
+        "licence": "CC0-1.0",
+        "work": str(folder / "work"),
+        "out": str(folder / "weights"),
+        "prepare": {"minutes": 0.5, "silence": 0.2, "validation": 0.4, "seed": 3},
+        "tokenizer": {
+            "body_width": 16, "hands_width": 16, "body_layers": 1, "hands_layers": 1, "codes": 16,
+            "level_dropout": 0.5, "optimisation": how,
+        },
+        "generator": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": {**how, "average": 0.9}},
+        "fine": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": how},
+        "sampling": {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "frame_sigma": 1.5},
+        **changes,
+    }  # fmt: skip
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, motion_folder, speech_folder):
+    """Everything in one command."""
+    folder = tmp_path_factory.mktemp("run")
+    config = recipe_file(folder)
+    command = ["starter", "--config", str(config), "--motion", str(motion_folder), "--speech", str(speech_folder)]
+    assert main(command) == 0
+    return folder, config
+
+
+def test_one_command_makes_weights_that_generate(made):
+    folder, _ = made
+    weights = Weights.load(folder / "weights")
+    assert weights.info.name == "tiny" and weights.info.licence == "CC0-1.0"
+    assert "assembled co-speech" in weights.info.notes
+    assert (weights.info.temperature, weights.info.top_k, weights.info.top_p, weights.info.frame_sigma) == (
+        0.7,
+        5,
+        0.9,
+        1.5,
+    )
+    rows = features.extract(Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE))
+    codes = generate.codes(weights, rows, generate.Sampling(seed=1), Progress())
+    assert codes.shape == (2, 4, len(rows))
+    motion = generate.motion_of(weights, codes)
+    assert len(motion) == 8 * len(rows) and np.isfinite(motion.rotations).all()
+
+
+def test_recipe_and_log_lie_beside_the_checkpoint(made):
+    folder, _ = made
+    for stage in ("tokenizer", "level0", "fine1", "fine2", "fine3"):
+        recipe = json.loads((folder / "work" / stage / "recipe.json").read_text())
+        assert recipe["name"] == "tiny" and recipe["generator"]["width"] == 16
+        assert load_checkpoint(folder / "work" / stage)["state"]["step"] == 4
+
+
+def test_evaluation_measures_everything(made):
+    folder, _ = made
+    result = json.loads((folder / "work" / "evaluation.json").read_text())
+    assert set(result["reconstruction"]) == {"none", "latent", "frames"}
+    assert all(1 <= p <= 16 for levels in result["perplexity"].values() for p in levels)
+    assert set(result["likelihood"]) == {"level0", "fine1", "fine2", "fine3"}
+    assert result["motion"]["assembled"]["foot_sliding_cm_s"] < 0.05
+    assert result["motion"]["generated"]["hand_speed_cm_s"] >= 0
+    assert (folder / "work" / "evaluation.png").stat().st_size > 1000
+
+
+def test_set_is_aligned_and_describes_itself(made):
+    folder, _ = made
+    about = json.loads((folder / "work" / "set" / "set.json").read_text())
+    vectors = np.load(folder / "work" / "set" / "vectors.npy")
+    audio = np.load(folder / "work" / "set" / "audio.npy")
+    assert len(vectors) == 8 * len(audio) == 8 * sum(c["tokens"] for c in about["clips"])
+    assert vectors.shape[1] == 219 and audio.shape[1] == 437 and np.all(audio[:, 436] == 0)
+    assert about["made_of"]["gestures"] == 6 and about["made_of"]["utterances"] == 3
+
+
+def test_resume_goes_on_where_it_stopped(made, tmp_path):
+    folder, config = made
+    recipe = yaml.safe_load(config.read_text())
+    before = load_checkpoint(folder / "work" / "tokenizer")
+    recipe["tokenizer"]["optimisation"]["steps"] = 6
+    more = tmp_path / "more.yaml"
+    more.write_text(yaml.safe_dump(recipe))
+    assert main(["tokenizer", "--config", str(more), "--resume"]) == 0
+    after = load_checkpoint(folder / "work" / "tokenizer")
+    assert after["state"]["step"] == 6 and after["state"]["elapsed"] > before["state"]["elapsed"]
+    assert after["optimiser"]["state"][0]["step"] == 6
+    key = "vqvae_body.bottleneck.layers.0.k"
+    assert not torch.equal(before["model"][key], after["model"][key])
+    assert main(["tokenizer", "--config", str(more), "--resume"]) == 0  # nothing left to do
+    assert load_checkpoint(folder / "work" / "tokenizer")["state"]["step"] == 6
+
+
+def test_two_processes_keep_the_same_model(made, tmp_path):
+    folder, config = made
+    recipe = yaml.safe_load(config.read_text()) | {"work": str(tmp_path / "work")}
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "set").symlink_to(folder / "work" / "set")
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command += ["--standalone", "-m", "training", "tokenizer", "--config", str(path)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    state = load_checkpoint(tmp_path / "work" / "tokenizer")
+    assert state["state"]["step"] == 4 and (tmp_path / "work" / "codes" / "codes.npy").is_file()
+    # both processes' windows count: a batch of 4 windows of 15 tokens in each
+    won = state["extra"]["part0"]["0.counts"]
+    assert torch.isfinite(won).all() and (won > 0).all()
+
+
+def test_committed_recipes_can_be_read():
+    for path in RUNS.glob("*.yaml"):
+        recipe = load_recipe(path)
+        assert recipe.name == path.stem
+    assert load_recipe(RUNS / "starter.yaml").licence == "LGPL-3.0-or-later"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nme: x", "unknown entry 'nme'"),
+        ("tokenizer: {body_width: wide}", "wrong value: 'wide'"),
+        ("tokenizer: 3", "table"),
+        ("[", "not valid YAML"),
+    ],
+)
+def test_wrong_recipes_are_explained(tmp_path, text, words):
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        load_recipe(path)
+
+
+def test_missing_things_are_explained(tmp_path, capsys):
+    config = recipe_file(tmp_path)
+    assert main(["prepare", "--config", str(config)]) == 1
+    assert "motion folder" in capsys.readouterr().err
+    assert main(["prepare", "--config", str(config), "--motion", str(tmp_path), "--speech", str(tmp_path / "no")]) == 1
+    assert "holds no speech" in capsys.readouterr().err
+    assert main(["tokenizer", "--config", str(config)]) == 1
+    assert "no training set" in capsys.readouterr().err
+    assert main(["generator", "--config", str(tmp_path / "none.yaml")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
