@@ -76,9 +76,9 @@ class Resources:
 
     def library(self, where: str = "starter") -> Library:
         """Raises UserError where it is missing or damaged."""
-        from SG_dataset.library import Library
+        from SG_dataset.library import OVER_OURS, Library
 
-        key = (where, _changed(where, "library.zip"))
+        key = (where, _changed(where.removesuffix(OVER_OURS), "library.zip"))
         library: Library = self._libraries.get(key, lambda: Library.load(where))
         return library
 
