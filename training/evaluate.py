@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from backend.models.coding import decode_codes
+from backend.models.coding import Smoothing, decode_codes
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.layout import to_motion
 from backend.models.weights import Weights
@@ -31,6 +31,7 @@ from training.export import parameters, size_on_disk, write_json
 from training.prosody import Accent, Phrase, Prosody
 
 MOST_CLIPS = 12
+SMOOTHINGS: tuple[Smoothing | None, ...] = (None, "none", "latent", "frames")
 
 
 def clip_motion(data: TrainingSet, clip: ClipSpan) -> Motion:
@@ -63,14 +64,14 @@ def chosen_clips(data: TrainingSet) -> list[int]:
 def reconstruction(weights: Weights, data: TrainingSet, codes: torch.Tensor, clips: Sequence[int]) -> dict[str, Any]:
     """Error of encode-decode, per smoothing, against the assembled motion."""
     result: dict[str, Any] = {}
-    for smoothing in ("none", "latent", "frames"):
+    for smoothing in SMOOTHINGS:
         rows = []
         for i in clips:
             clip = data.clips[i]
             vectors = decode_codes(weights, codes[:, :, clip.start : clip.end].numpy(), smoothing=smoothing)
             wanted, got = clip_motion(data, clip), to_motion(vectors)
             rows.append({**measures.differences(wanted, got), **measures.liveliness(got)})
-        result[smoothing] = mean_of(rows)
+        result[smoothing or "recommended"] = mean_of(rows)
     return result
 
 

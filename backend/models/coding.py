@@ -116,17 +116,23 @@ def decode_codes(
     codes: npt.ArrayLike,
     *,
     inserts: Inserts = (),
-    smoothing: Smoothing = "latent",
+    smoothing: Smoothing | None = None,
     exact: bool = False,
     progress: Any = None,
 ) -> npt.NDArray[np.float32]:
-    """Codes (2, levels, T) to raw motion vectors (8 T, 219). exact: the reference's stride of one token."""
+    """Codes (2, levels, T) to raw motion vectors (8 T, 219). exact: the reference's stride of one token.
+
+    smoothing None: what the weights recommend, a Gaussian of their own over the frames, else the reference's "latent".
+    """
+    sigma = weights.info.frame_sigma if smoothing is None else 0.0
+    if smoothing is None:
+        smoothing = "none" if sigma else "latent"
     stride = 1 if exact else FAST_STRIDE
     standardised = decode_standardised(
         weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=stride, progress=progress
     )
-    if weights.info.frame_sigma:
-        gaussian_filter1d(standardised, weights.info.frame_sigma, axis=0, output=standardised, mode="nearest")
+    if sigma:
+        gaussian_filter1d(standardised, sigma, axis=0, output=standardised, mode="nearest")
     return weights.body_scaler.restore(standardised)
 
 

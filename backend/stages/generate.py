@@ -47,8 +47,12 @@ def many_codes(
     from backend.models.schedule import generate_many
 
     wanted = clips[0][1]
-    values = {"temperature": wanted.temperature, "top_k": wanted.top_k, "top_p": wanted.top_p}
-    chosen = draws.Sampling(**{n: getattr(weights.info, n) if v is None else v for n, v in values.items()})
+    info = weights.info
+    chosen = draws.Sampling(
+        info.temperature if wanted.temperature is None else wanted.temperature,
+        info.top_k if wanted.top_k is None else wanted.top_k,
+        info.top_p if wanted.top_p is None else wanted.top_p,
+    )
     return generate_many(
         weights,
         [features for features, _ in clips],

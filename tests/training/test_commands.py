@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from scipy.ndimage import gaussian_filter1d
 
+from backend.models.coding import decode_codes
 from backend.models.weights import Weights
 from backend.progress import Progress
 from backend.stages import features, generate
@@ -76,6 +78,14 @@ def test_one_command_makes_weights_that_generate(made):
     assert len(motion) == 8 * len(rows) and np.isfinite(motion.rotations).all()
 
 
+def test_weights_bring_their_own_smoothing(made):
+    weights = Weights.load(made[0] / "weights")
+    codes = np.random.default_rng(0).integers(0, 16, (2, 4, 24))
+    rough, smooth = (decode_codes(weights, codes, smoothing=how) for how in ("none", None))
+    wanted = gaussian_filter1d(weights.body_scaler.standardise(rough), 1.5, axis=0, mode="nearest")
+    assert np.allclose(weights.body_scaler.standardise(smooth), wanted, atol=1e-3)
+
+
 def test_recipe_and_log_lie_beside_the_checkpoint(made):
     folder, _ = made
     for stage in ("tokenizer", "level0", "fine1", "fine2", "fine3"):
@@ -87,7 +97,7 @@ def test_recipe_and_log_lie_beside_the_checkpoint(made):
 def test_evaluation_measures_everything(made):
     folder, _ = made
     result = json.loads((folder / "work" / "evaluation.json").read_text())
-    assert set(result["reconstruction"]) == {"none", "latent", "frames"}
+    assert set(result["reconstruction"]) == {"recommended", "none", "latent", "frames"}
     assert all(1 <= p <= 16 for levels in result["perplexity"].values() for p in levels)
     assert set(result["likelihood"]) == {"level0", "fine1", "fine2", "fine3"}
     assert result["motion"]["assembled"]["foot_sliding_cm_s"] < 0.05
