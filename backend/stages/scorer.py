@@ -29,14 +29,12 @@ from numpy.typing import NDArray
 from backend.stages.embed import Embedder, Encoded, cache_folder, content_hash, embedder, unit
 from backend.stages.samples import Inventory, Sample, plain, samples_of
 
-VERSION = "3"
+VERSION = "4"
 WINDOW = (1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3)
 LETTERS = 1024
 SENTENCE_WEIGHT, LETTERS_WEIGHT = 0.7, 0.8
 OTHER_WORDS = 5
 RIDGE = 3.0
-# Scores of the word model are added to those of the gesture model with this weight.
-WORD_WEIGHT = 1.0
 SHARPNESS = tuple(float(s) for s in np.geomspace(4.0, 60.0, 20))
 # Words without a meaning of their own have no letters to remember.
 EMPTY_WORDS = frozenset(
@@ -98,22 +96,29 @@ def sample_features(sample: Sample, encoded: Encoded) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Fitted weights: `which` (2176, G), `which_bias` (G,), `worth` (1152,), `worth_bias`; the softmax's sharpness."""
+    """Fitted weights: `which` (2176, G), `which_bias` (G,) and the `sharpness` of their softmax; `worth` (1152,).
+
+    `odds` (slope, offset) make a log odds of the word score; `typical` is the probability of most marked words.
+    """
 
     which: Floats
     which_bias: Floats
-    worth: Floats
-    worth_bias: float
     sharpness: float
+    worth: Floats
+    odds: tuple[float, float]
+    typical: float
 
     def gestures(self, x: Floats) -> Floats:
         """(n, G) probabilities of the gestures for gesture features (n, 2176)."""
         return _softmax(self.sharpness * (x @ self.which + self.which_bias))
 
     def word(self, x: Floats) -> Floats:
-        """(n,) 0..1 for word features: 1 for a word that is as surely gestured on as the marked ones."""
-        score = np.clip(x @ self.worth + self.worth_bias, -0.5, 1.0)
-        return np.asarray(np.exp(self.sharpness * WORD_WEIGHT * 0.35 * (score - 1.0)), np.float32)
+        """(n,) 0..1 for word features: 1 for a word that calls for a gesture as clearly as most marked words do."""
+        return np.asarray(np.minimum(_sigmoid(x @ self.worth, self.odds) / self.typical, 1.0), np.float32)
+
+
+def _sigmoid(scores: Floats, odds: tuple[float, float]) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds[0] * scores + odds[1], -30.0, 30.0))), np.float32)
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -129,11 +134,10 @@ def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int) -> 
     which, which_bias, fair = _ridge(x, np.eye(classes, dtype=np.float32)[y], weight)
     examples = np.array([s.index >= 0 for s in samples])
     sharpness = _sharpness(fair[examples], y[examples])
-    worth, worth_bias = _fit_words(samples, encoded)
-    return Head(which, which_bias, worth, worth_bias, sharpness)
+    return Head(which, which_bias, sharpness, *_fit_words(samples, encoded))
 
 
-def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded]) -> tuple[Floats, float]:
+def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded]) -> tuple[Floats, tuple[float, float], float]:
     """The word model, from each example's marked word and some of its others (which count for the rest)."""
     chance = np.random.default_rng(0)
     rows: list[Floats] = [np.zeros((1, 3 * encoded[0].sentence.shape[0]), np.float32)]
@@ -146,9 +150,23 @@ def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded]) -> tuple[F
         rows.append(word_features(code)[[sample.index, *kept]])
         targets += [1.0] + [0.0] * len(kept)
         weights += [1.0] + [len(others) / len(kept)] * len(kept)
-    target = np.array(targets, np.float32)[:, None]
-    worth, bias, _ = _ridge(np.concatenate(rows), target, np.array(weights, np.float32))
-    return worth[:, 0], float(bias[0])
+    target, weight = np.array(targets, np.float32), np.array(weights, np.float32)
+    worth, bias, fair = _ridge(np.concatenate(rows), target[:, None], weight)
+    slope, offset = _odds(fair[:, 0], target, weight)
+    marked = _sigmoid(fair[target > 0.5, 0], (slope, offset))
+    typical = float(np.median(marked)) if len(marked) else 0.5
+    return worth[:, 0], (slope, offset + slope * float(bias[0])), max(typical, 1e-3)
+
+
+def _odds(scores: Floats, target: Floats, weight: Floats) -> tuple[float, float]:
+    """Slope and offset that turn scores into log odds: logistic regression by Newton's method (Platt 1999)."""
+    x = np.stack([scores, np.ones_like(scores)], axis=1).astype(np.float64)
+    found = np.zeros(2)
+    for _ in range(25):
+        p = _sigmoid(x @ found, (1.0, 0.0)).astype(np.float64)
+        curve = (x * (weight * p * (1.0 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
+        found += np.clip(np.linalg.solve(curve, x.T @ (weight * (target - p)) - 1e-3 * found), -5.0, 5.0)
+    return float(found[0]), float(found[1])
 
 
 def _ridge(x: Floats, y: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
@@ -228,8 +246,9 @@ def _read(path: Path, classes: int) -> Head | None:
     """A cached head; None if there is none or it is damaged (then it is made again)."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            bias, worth = float(data["worth_bias"]), data["worth"]
-            head = Head(data["which"].astype(np.float32), data["which_bias"], worth, bias, float(data["sharpness"]))
+            sharpness, slope, offset, typical = map(float, data["scales"])
+            which = data["which"].astype(np.float32)
+            head = Head(which, data["which_bias"], sharpness, data["worth"], (slope, offset), typical)
     # A zip that is no zip, a member cut short, a name that is missing: whatever it is, it is made again.
     except Exception:  # noqa: BLE001
         return None
@@ -247,8 +266,7 @@ def _write(path: Path, head: Head) -> None:
                 which=head.which.astype(np.float16),
                 which_bias=head.which_bias,
                 worth=head.worth,
-                worth_bias=np.float32(head.worth_bias),
-                sharpness=np.float32(head.sharpness),
+                scales=np.array([head.sharpness, *head.odds, head.typical]),
             )
         os.replace(file.name, path)
     except OSError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -204,7 +205,10 @@ def _load_faster_whisper(model: str, language: str) -> Any:
     if isinstance(place, Path) and not (place / "model.bin").is_file():
         raise _missing_weights(str(place))
     try:
-        return WhisperModel(str(place), device="auto" if _cuda() else "cpu", compute_type="auto" if _cuda() else "int8")
+        device, kind = ("cuda", "auto") if _cuda() else ("cpu", "int8")
+        # More threads than cores make it several times slower.
+        threads = min(4, os.cpu_count() or 1)
+        return WhisperModel(str(place), device=device, compute_type=kind, cpu_threads=threads)
     # Whatever the download or the parser throws: the user can only choose other weights.
     except Exception as error:
         raise _missing_weights(str(place)) from error
