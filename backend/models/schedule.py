@@ -12,7 +12,7 @@ Windows go through the models in batches of fixed size: memory does not grow wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -51,6 +51,7 @@ class Engine:
     exact: bool
     precision: Precision
     device: torch.device
+    graphs: dict[Any, Graphed] = field(default_factory=dict)
 
     @classmethod
     def of(cls, weights: Weights, exact: bool) -> Engine:
@@ -112,7 +113,7 @@ def generate_many(
     numbers: Sequence[npt.NDArray[Any]] = ranks if ranks is not None else [
         uniforms(seed, len(clip) - 1) for seed, clip in zip(seeds, clips, strict=True)
     ]
-    draw = _draw(sampling or Sampling(), ranks is not None)
+    draw = _Draw(None if ranks is not None else sampling or Sampling())
     with free_threads() as threads, torch.inference_mode():
         run = _Run(engine, progress, threads)
         level0 = run.level0(clips, numbers, weights.info.start_tokens, draw)
@@ -129,10 +130,14 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
     return weights.audio_scaler.standardise(audio)
 
 
-def _draw(sampling: Sampling, ranked: bool) -> Draw:
-    if ranked:
-        return pick_rank
-    return lambda logits, u: pick(logits, u, sampling)
+@dataclass(frozen=True)
+class _Draw:
+    """How codes are drawn: by rank (no sampling) or from the model's probabilities."""
+
+    sampling: Sampling | None
+
+    def __call__(self, logits: Tensor, numbers: Tensor) -> Tensor:
+        return pick_rank(logits, numbers) if self.sampling is None else pick(logits, numbers, self.sampling)
 
 
 def grow(
@@ -190,7 +195,7 @@ class _Run:
         drawn = torch.from_numpy(_padded(numbers, longest - 1)).to(device)
         codes = torch.zeros(len(clips), 2, longest, dtype=torch.long, device=device)
         codes[:, :, 0] = torch.tensor(start, device=device)
-        cycle = self._cycle(draw)
+        cycle = self._cycle(draw, len(clips))
         known, past = 1, 1
         while known < longest:
             new = min(CONTEXT + 1 - past, longest - known)
@@ -204,7 +209,7 @@ class _Run:
             self._report(LEVEL0_SHARE * known / longest)
         return [row[:, : len(clip)] for row, clip in zip(codes, clips, strict=True)]
 
-    def _cycle(self, draw: Draw) -> Cycle:
+    def _cycle(self, draw: Draw, batch: int) -> Cycle:
         def plain(past: Tensor, audio: Tensor, numbers: Tensor) -> Tensor:
             return grow(self.engine.level0, past, audio, numbers, draw, self._check)
 
@@ -214,7 +219,11 @@ class _Run:
         def quiet(past: Tensor, audio: Tensor, numbers: Tensor) -> Tensor:
             return grow(self.engine.level0, past, audio, numbers, draw)
 
-        graphed = Graphed(quiet, (SHIFT, CONTEXT + 1 - SHIFT))
+        key = (batch, draw)
+        if key not in self.engine.graphs:
+            self.engine.graphs.clear()
+            self.engine.graphs[key] = Graphed(quiet, (SHIFT, CONTEXT + 1 - SHIFT))
+        graphed = self.engine.graphs[key]
 
         def checked(past: Tensor, audio: Tensor, numbers: Tensor) -> Tensor:
             self._check()
