@@ -19,7 +19,7 @@ WIDTH = 1800
 MARGIN = 70
 LINE_SECONDS = 10.0
 MOST_LINES = 60  # longer recordings get longer lines: the picture stays openable
-_WAVE, _WORDS, _BARS, _GAP = 90, 34, 44, 26
+_WAVE, _WORDS, _BARS, _GAP = 90, 40, 44, 26
 LINE_HEIGHT = _WAVE + _WORDS + _BARS + _GAP
 HEADER = 62
 _PAPER, _BAND, _RULE = (250, 250, 248), (240, 241, 243), (214, 217, 221)
@@ -110,7 +110,6 @@ def _write_words(
     """Words at their onsets; those that carry a gesture in its colour; what does not fit is left out."""
     font = ImageFont.load_default(15)
     owner = {s.word_index: hues[s.gesture_id] for s in segments}
-    taken = [0.0, 0.0]
     y = line.top + _WAVE + 2
     shown = sorted((i for i, w in enumerate(words) if line.start <= w.start < line.end), key=lambda i: i not in owner)
     places: list[tuple[float, float, int]] = []
@@ -118,7 +117,7 @@ def _write_words(
         x = line.x(words[i].start)
         width = draw.textlength(words[i].text, font=font)
         for row in (0, 1):
-            if all(r != row or x > b + 4 or x + width < a - 4 for a, b, r in places) and x >= taken[row] - 1e9:
+            if all(r != row or x > b + 4 or x + width < a - 4 for a, b, r in places):
                 places.append((x, x + width, row))
                 draw.text((x, y + 16 * row), words[i].text, fill=owner.get(i, _INK), font=font,
                           stroke_width=0.3 if i in owner else 0)  # fmt: skip
