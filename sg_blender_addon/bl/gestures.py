@@ -6,12 +6,19 @@ import bpy
 
 from ..core.errors import UserError
 from .metadata import SEMANTIC
-from .strips import OurStrip, our_strips
+from .strips import SEMANTIC_TRACK, OurStrip, our_strips
 
 
 def semantic(character: bpy.types.Object | None) -> list[OurStrip]:
     """The semantic strips on a character. They hold pointers: use them at once, never keep them."""
     return [ours for ours in our_strips(character) if ours.record.kind == SEMANTIC] if character else []
+
+
+def any_there(character: bpy.types.Object | None) -> bool:
+    """Whether there is any semantic strip: cheap enough to ask for every button at every redraw."""
+    animation = character.animation_data if character else None
+    tracks = animation.nla_tracks if animation else ()
+    return any(len(track.strips) and track.name.startswith(SEMANTIC_TRACK) for track in tracks)
 
 
 def label(ours: OurStrip) -> str:

@@ -18,6 +18,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,13 @@ def requirements(root: Path) -> tuple[list[str], list[str]]:
 
 
 def fingerprint(root: Path) -> str:
-    """Changes when the packages that the backend needs change."""
+    """Changes when the packages that the backend needs change. Cheap: panels ask for it at every redraw."""
+    files = (root / "pyproject.toml", root / "constraints.txt")
+    return _fingerprint(root, tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files))
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(root: Path, _changed: tuple[int, ...]) -> str:
     wanted, bare = requirements(root)
     constraints = root / "constraints.txt"
     pins = constraints.read_bytes() if constraints.is_file() else b""

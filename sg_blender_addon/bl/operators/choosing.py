@@ -33,7 +33,7 @@ def choices(self: bpy.types.Operator, context: bpy.types.Context | None) -> list
 
 def gesture_reason(context: bpy.types.Context) -> str:
     reason = character_reason(context)
-    if not reason and gestures.meant(context) is None and not gestures.semantic(context.scene.gesticulator.character):
+    if not reason and not gestures.any_there(context.scene.gesticulator.character):
         reason = "There are no gestures yet: press Generate"
     return reason
 
