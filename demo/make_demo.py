@@ -24,8 +24,8 @@ USER = Path(tempfile.mkdtemp(prefix="gesticulator-demo-"))
 os.environ["BLENDER_USER_RESOURCES"] = str(USER)  # nobody's own Blender settings are touched
 atexit.register(shutil.rmtree, USER, ignore_errors=True)
 
-import addon_utils  # noqa: E402 - after the environment is set
-import bpy  # noqa: E402
+import bpy  # noqa: E402, I001 - after the environment is set; it brings addon_utils along
+import addon_utils  # noqa: E402
 
 PACKAGE = "bl_ext.dev.semantic_gesticulator"
 FPS = 30
