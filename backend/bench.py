@@ -178,7 +178,7 @@ def _work(task: dict[str, Any]) -> Row:
     clock = _Clock()
     weights = Weights.load(task["folder"], device=task["device"])
     engine = Engine.of(weights, exact) if task["mode"] != "naive" else None
-    _ = weights.tokenizer, None if engine else (weights.level0, weights.fine)
+    _ = weights.tokenizer, (engine.level0, engine.fine) if engine else (weights.level0, weights.fine)
     clock.mark("load")
     features.extract(_synthetic(2.0))  # the first call compiles
     audio = _synthetic(length)
@@ -228,12 +228,16 @@ def _synthetic(seconds: float) -> Any:
 
 def _peak_mb() -> float | None:
     """Largest resident size of this process so far; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count the parent's memory at the time of the fork too
+        lines = [line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM")]
+        if lines:
+            return int(lines[0].split()[1]) / 2**10
     try:
         import resource
     except ImportError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _against_naive(rows: list[Row], row: Row) -> Row:

@@ -11,6 +11,7 @@ Windows go through the models in batches of fixed size: memory does not grow wit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,11 +30,12 @@ from .kernels import Precision, best_precision
 from .layers import window_starts
 from .sampling import Sampling, pick, pick_rank, reference_ranks, uniforms
 from .threads import FreeThreads, free_threads
-from .weights import Weights
+from .weights import Weights, expected_shapes
 
 CONTEXT = 13  # tokens level 0 looks back on, one less than it was trained with, as the reference does
 SHIFT = 7
 STRIDE = 5
+LEAN_ABOVE = 512 * 2**20
 WINDOWS = {"cpu": 32, "cuda": 512}  # windows per forward pass
 LEVEL0_SHARE = 0.6  # of the progress bar
 
@@ -44,14 +46,43 @@ Cycle = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass
 class Engine:
-    """The generators of some weights, laid out for one schedule."""
+    """The generators of some weights, laid out for one schedule.
 
-    level0: Level0Engine
-    fine: list[FineEngine]
+    Where they are large (`lean`) level 0 and the fine levels are not kept at the same time: laying them out anew takes
+    a second or two per call, holding both takes a third of the memory there is to be.
+    """
+
+    weights: Weights
     exact: bool
     precision: Precision
-    device: torch.device
+    lean: bool
     graphs: dict[Any, Graphed] = field(default_factory=dict)
+    _level0: Level0Engine | None = None
+    _fine: list[FineEngine] = field(default_factory=list)
+
+    @property
+    def device(self) -> torch.device:
+        return self.weights.device
+
+    @property
+    def level0(self) -> Level0Engine:
+        if self._level0 is None:
+            if self.lean:
+                self._fine = []
+            config = cast(Level0Config, self.weights.configs["level0"])
+            self._level0 = Level0Engine(self.weights.state("level0"), config, self.precision, self.device)
+        return self._level0
+
+    @property
+    def fine(self) -> list[FineEngine]:
+        if not self._fine:
+            if self.lean:
+                self._level0 = None
+            for level in range(1, self.weights.levels):
+                config = cast(FineConfig, self.weights.configs[f"fine{level}"])
+                state = self.weights.state(f"fine{level}")
+                self._fine.append(FineEngine(state, config, self.precision, self.device))
+        return self._fine
 
     @classmethod
     def of(cls, weights: Weights, exact: bool) -> Engine:
@@ -60,16 +91,16 @@ class Engine:
         if isinstance(engine, Engine):
             return engine
         weights.engines.clear()
-        device = weights.device
-        precision: Precision = "float32" if exact else best_precision(device)
-        level0_config = cast(Level0Config, weights.configs["level0"])
-        level0 = Level0Engine(weights.state("level0"), level0_config, precision, device)
-        fine = []
-        for level in range(1, weights.levels):
-            config = cast(FineConfig, weights.configs[f"fine{level}"])
-            fine.append(FineEngine(weights.state(f"fine{level}"), config, precision, device))
-        weights.engines[exact] = Engine(level0, fine, exact, precision, device)
+        precision: Precision = "float32" if exact else best_precision(weights.device)
+        lean = weights.device.type == "cpu" and precision == "float32" and _size(weights) > LEAN_ABOVE
+        weights.engines[exact] = Engine(weights, exact, precision, lean)
         return cast(Engine, weights.engines[exact])
+
+
+def _size(weights: Weights) -> int:
+    """Bytes of the generators in float32."""
+    shapes = (shape for n, c in weights.configs.items() if n != "tokenizer" for shape in expected_shapes(c).values())
+    return 4 * sum(math.prod(shape) for shape in shapes)
 
 
 def generate_codes(
@@ -233,11 +264,12 @@ class _Run:
 
     def fine(self, clip: npt.NDArray[np.float32], level0: Tensor, index: int, clips: int) -> Codes:
         """All levels (2, levels, T) from level 0 (2, T)."""
-        levels, length = 1 + len(self.engine.fine), level0.shape[1]
+        engines = self.engine.fine
+        levels, length = 1 + len(engines), level0.shape[1]
         out = np.zeros((2, levels, length), dtype=np.int64)
         out[:, 0] = level0.cpu().numpy()
         audio = torch.from_numpy(clip)
-        size = min(self.engine.fine[0].config.window, length) if self.engine.fine else length
+        size = min(engines[0].config.window, length) if engines else length
         stride = 1 if self.engine.exact else STRIDE
         starts = window_starts(length, size, stride)
         # the first window gives all its tokens, each later one those that no window before it gave

@@ -152,6 +152,19 @@ def test_only_one_engine_is_kept(small):
     assert list(small.engines) == [False] and Engine.of(small, exact=False) is fast
 
 
+def test_large_models_are_not_held_at_once(small, monkeypatch):
+    audio = speech(30)
+    expected = generate_codes(small, audio, exact=True, seed=1)
+    assert not Engine.of(small, exact=True).lean
+    monkeypatch.setattr(schedule, "LEAN_ABOVE", 0)
+    small.engines.clear()
+    engine = Engine.of(small, exact=True)
+    for _ in range(2):
+        assert_array_equal(generate_codes(small, audio, exact=True, seed=1), expected)
+        assert engine.lean and engine._level0 is None and engine._fine
+    small.engines.clear()
+
+
 def test_decode_in_pieces_is_decode_at_once(small):
     tokens = generator("codes").integers(0, CODES, (2, 4, 200))
     inserts = [(5, 12), (60, 67), (110, 119), (190, 200)]
