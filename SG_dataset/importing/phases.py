@@ -239,15 +239,17 @@ def _calm(speed: Floats, f: int, step: int) -> int:
 
 
 def _accent(actors: Actors, start: int, end: int) -> int:
-    """End of the first beat of the stroke: where its first real speed has come down again or turned away."""
+    """End of the first beat of the stroke: where its first real speed has come down again, or a circle turns away."""
     part, going = actors.speed[start : end + 1], actors.direction[start : end + 1]
-    real, top, first = 0.4 * float(part.max()), 0.0, -1
+    real, top = 0.4 * float(part.max()), 0.0
     for f in range(1, len(part) - 1):
         top = max(top, float(part[f]))
-        if top <= real:
-            continue
-        first = f if first < 0 else first
-        slow = part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]
-        if slow or float(going[first] @ going[f]) < TURNED:
+        if top > real and part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]:
             return start + f
+    first = int(np.argmax(part > real))
+    along = going @ going[first]
+    away = np.flatnonzero(along < TURNED)
+    away = away[away > first]
+    if len(away) and (along[away[0] :] > -TURNED).any():  # it comes round again
+        return start + int(away[0])
     return end
