@@ -1,8 +1,8 @@
 """Laying semantic gestures over the rhythmic motion.
 
 In the motion domain: the gesturing arm plays the library's clip exactly from stroke to the end of the hold; in
-preparation and retraction it moves between rhythm and clip with minimum-jerk weights on hemisphere-continuous
-quaternions. Legs, hips and root come from the rhythm unless the gesture is one of the legs, torso and head are mixed
+preparation and retraction it moves between rhythm and clip with minimum-jerk weights on logarithms of
+hemisphere-continuous quaternions. Legs, hips and root come from the rhythm unless the gesture is one of the legs, torso and head are mixed
 unless the gesture is one of theirs, and a one-handed gesture leaves the other arm to the rhythm. Segments whose `blend`
 is "codes" take their clip from a decoded code sequence instead (see `blend_codes`), with the same rules for the rest of
 the body.
@@ -115,28 +115,20 @@ def touches_face(clip: Motion, hand: str, around: float) -> bool:
     return False
 
 
-def slerp_along(a: Array, b: Array, t: Array) -> Array:
-    """Spherical interpolation on the hemisphere that a and b are given on: no flip to the short way inside a clip.
-
-    a, b (..., 4), t (...). Where a and b come to oppose each other it degrades to a normalised mix.
-    """
-    dot = np.clip(np.sum(a * b, axis=-1), -1.0, 1.0)
-    theta = np.arccos(dot)
-    sine = np.sin(theta)
-    straight = sine < 1e-4
-    safe = np.where(straight, 1.0, sine)
-    wa = np.where(straight, 1 - t, np.sin((1 - t) * theta) / safe)
-    wb = np.where(straight, t, np.sin(t * theta) / safe)
-    return rot.normalize(wa[..., None] * a + wb[..., None] * b)
-
-
 def _mix(base: Array, clip: Array, weight: Array) -> Array:
-    """Mix (F, J, 4) by weight (F, J): signs are chosen once per joint and transition, so nothing flips on the way."""
+    """Mix (F, J, 4) by weight (F, J) in the space of rotation logarithms.
+
+    A spherical interpolation turns wildly where two moving rotations come to be half a turn apart, which elbows and
+    forearms do. Logarithms of time-continuous quaternions have no such place: their mix is as smooth as its two sides.
+    The hemisphere of each side is chosen once per joint and transition, the nearer one.
+    """
+    moving = ((weight > 0) & (weight < 1))[..., None]
     base, clip = rot.continuous(base), rot.continuous(clip)
-    moving = (weight > 0) & (weight < 1)
-    agreement = np.sum(np.sum(base * clip, axis=-1) * moving, axis=0)
-    clip = np.where((agreement < 0)[None, :, None], -clip, clip)
-    return slerp_along(base, clip, weight)
+    base = np.where(np.sum(base[..., :1] * moving, axis=0) < 0, -base, base)
+    ours, theirs, turned = rot.to_half_log(base), rot.to_half_log(clip), rot.to_half_log(-clip)
+    far = np.sum(((ours - theirs) ** 2) * moving, axis=(0, 2)) > np.sum(((ours - turned) ** 2) * moving, axis=(0, 2))
+    theirs = np.where(far[None, :, None], turned, theirs)
+    return rot.from_half_log(ours + weight[..., None] * (theirs - ours))
 
 
 def _window(rhythm: Motion, start: float, end: float) -> tuple[int, int]:

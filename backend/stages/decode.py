@@ -15,6 +15,7 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 
 from .feet import plant
+from .phases import minimum_jerk
 
 ROOT_MEMORY = 6.0  # s; sway of a few seconds stays, drift leaks away
 ROOT_REACH = 25.0  # cm that the hips may ever leave their starting place, per axis
@@ -25,6 +26,7 @@ CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
 RESAMPLE_BLOCK = 4096  # frames
+EDGE_FRAMES = 8  # one token
 _LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
 
@@ -81,6 +83,16 @@ def calm_gain(activity: Array, frames: int, fps: float) -> Array:
     return CALM + (1 - CALM) * np.interp(times * TOKENS_PER_SECOND, np.arange(len(smooth)), np.clip(smooth, 0.0, 1.0))
 
 
+def _settle_ends(rotations: Array) -> None:
+    """Ease the first and last frames towards the pose just inside: a decoder sees nothing beyond its ends and jumps."""
+    if len(rotations) < 4 * EDGE_FRAMES:
+        return
+    for frames, inner in ((range(EDGE_FRAMES), EDGE_FRAMES), (range(-1, -EDGE_FRAMES - 1, -1), -EDGE_FRAMES - 1)):
+        for step, frame in enumerate(frames):
+            share = minimum_jerk(np.array(step / EDGE_FRAMES))
+            rotations[frame] = rot.slerp(rotations[inner], rotations[frame], share)
+
+
 def fit_length(motion: Motion, seconds: float) -> Motion:
     """Exactly round(seconds * fps) frames (at least one): codes overshoot the audio by up to one token."""
     frames = max(1, round(seconds * motion.fps))
@@ -104,6 +116,7 @@ def finish(motion: Motion, seconds: float, *, intensity: float = 1.0, activity: 
         gains *= calm_gain(activity, len(motion), motion.fps)
     if len(motion) > 1 and not np.allclose(gains, 1.0):
         _scale_in_place(rotations, motion, gains)
+    _settle_ends(rotations)
     root = bound_root(motion.root_positions, motion.skeleton.offsets[0], motion.fps)
     return plant(replace(motion, root_positions=root, rotations=rotations))
 

@@ -80,6 +80,21 @@ def test_opposite_hemispheres_do_not_flip() -> None:
     assert (np.sum(b.rotations[1:] * b.rotations[:-1], axis=-1) > 0).all()
 
 
+def test_rotations_half_a_turn_apart_do_not_spin() -> None:
+    """Rhythm and clip pass through opposite rotations during the preparation: the way in stays smooth."""
+    rhythm = arms_down(480)
+    rotations = rhythm.rotations.copy()
+    fore = rhythm.skeleton.index("RightForeArm")
+    angles = np.linspace(-2.2, -1.4, 480)  # the clip turns the elbow to +1.4: apart by more and less than half a turn
+    rotations[:, fore] = rot.mul(
+        rot.from_axis_angle([0.0, 1.0, 0.0], angles), rot.from_axis_angle([1.0, 0.0, 0.0], 0.3 * angles)
+    )
+    rhythm = Motion(60.0, rhythm.skeleton, rhythm.root_positions, rotations)
+    merged = blend(rhythm, one(stroke=4.0), LIBRARY)
+    assert joint_speed(merged)[:, fore].max() < 15
+    assert np.abs(np.diff(joint_speed(merged)[:, fore])).max() < 2
+
+
 def test_cut_at_the_ends_of_the_shot() -> None:
     rhythm = swaying(4.0)
     segments, _ = place([ToyChoice(0), ToyChoice(1)], words(0.1, 3.8), LIBRARY, 4.0)
