@@ -41,7 +41,10 @@ class Phases:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A variant's motion, its phases, and the stretches of time (start, end, side, key) in which a hand must touch."""
+    """A variant's motion, its phases, and the stretches of time (start, end, side, key) in which a hand must touch.
+
+    hand: which hands gesture: "right", "left", "both" or "none".
+    """
 
     motion: Motion
     phases: Phases
@@ -62,11 +65,17 @@ def compile_variant(gesture: GestureSpec, variant: VariantSpec, fps: float = FPS
     for side in _order(keys):
         _move_arm(body, keys, key_times, time, side, variant, curves, sway, seed)
     motion = Motion(fps, canonical(), body.root, rot.normalize(body.local))
-    contacts = _contacts(keys, key_times)
+    contacts, hands = _contacts(keys, key_times), _hands_in_use(keys)
     if variant.hand == "left":
         swap = {"right": "left", "left": "right"}
         motion, contacts = motion.mirrored(), tuple((a, b, swap[s], h, o) for a, b, s, h, o in contacts)
-    return Compiled(motion, _phases(keys, key_times), variant.hand, contacts)
+        hands = swap.get(hands, hands)
+    return Compiled(motion, _phases(keys, key_times), hands, contacts)
+
+
+def _hands_in_use(keys: Sequence[Key]) -> str:
+    used = [side for side in HANDS if any(not key.hands[side].rest for key in keys)]
+    return "both" if len(used) == len(HANDS) else used[0] if used else "none"
 
 
 def _timeline(variant: VariantSpec) -> tuple[list[Key], Floats]:

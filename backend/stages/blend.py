@@ -30,6 +30,7 @@ from .place import LibraryLike, VariantLike, find_variant
 TORSO_SHARE, TORSO_ANGLE = 0.5, 20.0
 HEAD_SHARE, HEAD_ANGLE = 0.6, 12.0
 LEG_ANGLE = 12.0  # a clip whose thighs turn less than this stands: its legs are left to the rhythm
+COLLAR_ANGLE = 8.0  # degrees: shoulders raised on purpose turn the collar bones more than this
 FACE_DISTANCE = 22.0  # cm from the head joint: a hand this near touches the face, so head and neck must be exact
 CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the reach of the codes' own mixing
 _TORSO = ("Spine", "Spine1", "Spine2")
@@ -53,6 +54,10 @@ class Shares:
         head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _HEAD))
         if touches_face(clip, hand, stroke):
             head = 1.0
+        # a shrug of the shoulders alone gestures with no hand, and yet with both collar bones
+        sides = _sides(hand) or tuple(
+            side for side in ("right", "left") if turned[clip.skeleton.index(f"{side.title()}Shoulder")] > COLLAR_ANGLE
+        )
         joints = np.zeros(len(names))
         for i, name in enumerate(names):
             if name in _TORSO:
@@ -60,7 +65,7 @@ class Shares:
             elif name in _HEAD:
                 joints[i] = head
             elif _arm_side(name):
-                joints[i] = 1.0 if _arm_side(name) in _sides(hand) else 0.0
+                joints[i] = 1.0 if _arm_side(name) in sides else 0.0
             else:
                 joints[i] = 1.0 if legs else 0.0
         return cls(joints, legs)
