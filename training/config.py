@@ -79,6 +79,7 @@ class SamplingRecipe:
     temperature: float = 0.9
     top_k: int = 40
     top_p: float = 0.95
+    lookahead: int = 0  # tokens that the generators hear ahead; they are trained so
     frame_sigma: float = 0.0  # frames; of the Gaussian over decoded motion, see WeightsInfo
 
 

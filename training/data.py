@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from backend.models.config import AUDIO_FEATURES, FRAMES_PER_TOKEN
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
+from backend.models.weights import ahead
 from sg_blender_addon.core.errors import UserError
 
 
@@ -63,6 +64,11 @@ class TrainingSet:
             sound,
             description,
         )
+
+    def heard(self, lookahead: int) -> TrainingSet:
+        """The same set with the audio of each clip `lookahead` tokens early, as the generators hear it."""
+        audio = torch.cat([torch.from_numpy(ahead(self.audio[c.start : c.end].numpy(), lookahead)) for c in self.clips])
+        return replace(self, audio=audio)
 
     def windows(self, tokens: int, stride: float, *, held_out: bool) -> npt.NDArray[np.int64]:
         """Start frames of windows of `tokens` tokens inside clips, every `stride` frames."""

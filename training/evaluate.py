@@ -86,6 +86,7 @@ def usage(codes: torch.Tensor, size: int) -> dict[str, list[float]]:
 
 def likelihoods(weights: Weights, data: TrainingSet, codes: torch.Tensor) -> dict[str, Any]:
     """Held-out negative log likelihood in nats per token (body, hands)."""
+    data = data.heard(weights.info.lookahead)
     device = torch.device("cpu")
     window = generator.held_out_batch(data, codes, generator.WINDOW + 1, device)
     if window is None:

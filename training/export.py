@@ -41,6 +41,7 @@ def export(recipe: Recipe, data: TrainingSet) -> Weights:
         top_k=how.top_k,
         top_p=how.top_p,
         frame_sigma=how.frame_sigma,
+        lookahead=how.lookahead,
     )
     weights = Weights.of(
         tokenizer.trained(recipe),

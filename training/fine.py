@@ -30,6 +30,7 @@ def train(
     recipe: Recipe, level: int, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False
 ) -> Fine:
     how = recipe.fine
+    data = data.heard(recipe.sampling.lookahead)
     torch.manual_seed(recipe.seed + 1 + level)
     model = Fine(sizes(how, level)).to(device)
     starts = data.windows(WINDOW, FRAMES_PER_TOKEN, held_out=False)

@@ -70,6 +70,7 @@ def batch_of(
 
 def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False) -> Level0:
     how = recipe.generator
+    data = data.heard(recipe.sampling.lookahead)
     torch.manual_seed(recipe.seed + 1)
     model = Level0(sizes(how)).to(device)
     starts = data.windows(WINDOW + 1, FRAMES_PER_TOKEN, held_out=False)

@@ -55,7 +55,7 @@ def _fine(weights: Weights, features: npt.NDArray[np.float32], level0: npt.NDArr
     run = _Run(Engine.of(weights, exact=False), None, FreeThreads())
     with torch.inference_mode():
         codes = torch.from_numpy(level0).to(weights.device)
-        return run.fine(weights.audio_scaler.standardise(features), codes, 0, 1)
+        return run.fine(weights.hear(features), codes, 0, 1)
 
 
 def _level0(
@@ -66,7 +66,7 @@ def _level0(
     from .schedule import SHIFT
 
     engine = Engine.of(weights, exact=False).level0
-    audio = torch.from_numpy(weights.audio_scaler.standardise(features)).to(engine.device)
+    audio = torch.from_numpy(weights.hear(features)).to(engine.device)
     past, drawn = (torch.from_numpy(a).to(engine.device) for a in (codes, ranks))
     differ, start = 0, 0
     with torch.inference_mode():

@@ -108,20 +108,25 @@ def generate_codes(
     audio: npt.ArrayLike,
     *,
     seed: int = 0,
-    temperature: float = 1.0,
-    top_k: int = 40,
-    top_p: float = 0.95,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
     exact: bool = False,
     ranks: npt.ArrayLike | None = None,
     progress: Any = None,
 ) -> Codes:
     """Raw audio features (T, 437) to codes (2 parts, levels, T).
 
-    temperature, top_k, top_p shape the model's own probabilities. exact: the reference's schedule and its fixed
+    temperature, top_k, top_p shape the model's own probabilities (None: as the weights recommend). exact: the reference's schedule and its fixed
     probabilities instead; ranks (T - 1, 2) then gives the drawn ranks of each step and stream. Raises UserError for
     features of the wrong shape and Cancelled between tokens.
     """
-    sampling = Sampling(temperature, top_k, top_p)
+    info = weights.info
+    sampling = Sampling(
+        info.temperature if temperature is None else temperature,
+        info.top_k if top_k is None else top_k,
+        info.top_p if top_p is None else top_p,
+    )
     given = None if ranks is None else [np.asarray(ranks)]
     return generate_many(weights, [audio], [seed], sampling=sampling, exact=exact, ranks=given, progress=progress)[0]
 
@@ -144,7 +149,8 @@ def generate_many(
     numbers: Sequence[npt.NDArray[Any]] = ranks if ranks is not None else [
         uniforms(seed, len(clip) - 1) for seed, clip in zip(seeds, clips, strict=True)
     ]
-    draw = _Draw(None if ranks is not None else sampling or Sampling())
+    info = weights.info
+    draw = _Draw(None if ranks is not None else sampling or Sampling(info.temperature, info.top_k, info.top_p))
     with free_threads() as threads, torch.inference_mode():
         run = _Run(engine, progress, threads)
         level0 = run.level0(clips, numbers, weights.info.start_tokens, draw)
@@ -158,7 +164,7 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
         raise UserError(message, code="bad_audio")
     if not np.all(np.isfinite(audio)):
         raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_audio")
-    return weights.audio_scaler.standardise(audio)
+    return weights.hear(audio)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
@@ -40,7 +42,7 @@ STARTER = Path(__file__).resolve().parents[1] / "weights" / "starter"
 # Checking a checksum costs as much as reading the file; the big ones are checked by `doctor` and the importer.
 VERIFY_BELOW = 64 * 2**20
 # name -> largest sensible value; what is not in the file keeps the default of `WeightsInfo`
-RECOMMENDED = {"temperature": 10.0, "top_k": 4096, "top_p": 1.0, "frame_sigma": 30.0}
+RECOMMENDED = {"temperature": 10.0, "top_k": 4096, "top_p": 1.0, "frame_sigma": 30.0, "lookahead": 32}
 _DERIVED = (".pe", ".mask")  # tensors that follow from the sizes
 
 AnyConfig = TokenizerConfig | Level0Config | FineConfig
@@ -54,8 +56,9 @@ def bad_weights(message: str, hint: str = "Get or make the weights again.") -> U
 class WeightsInfo:
     """What a person should know about weights. start_tokens: the code each stream (body, hands) starts from.
 
-    temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of a
-    Gaussian over the decoded motion that takes the shiver off a small decoder (0: none).
+    temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of
+    a Gaussian over the decoded motion that takes the shiver off a small decoder (0: none). lookahead: how many tokens
+    ahead these generators hear, so that a hand can be on its way before its word (the reference: 0).
     """
 
     name: str
@@ -67,6 +70,7 @@ class WeightsInfo:
     top_k: int = 40
     top_p: float = 0.95
     frame_sigma: float = 0.0
+    lookahead: int = 0
 
     @property
     def content_hash(self) -> str:
@@ -181,6 +185,13 @@ class Weights:
         assert self.folder is not None
         return _read(self.folder / f"{name}.safetensors")
 
+    def hear(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Raw audio features (T, 437) as the generators want them: standardised, `lookahead` tokens early.
+
+        Past the end the last row is held.
+        """
+        return ahead(self.audio_scaler.standardise(features), self.info.lookahead)
+
     def release(self, name: str) -> None:
         """Forget a model that can be loaded again."""
         if self.folder is not None:
@@ -243,6 +254,11 @@ class Weights:
             "audio_scaler": self.audio_scaler.to_json(),
         }
         return json.dumps(description, indent=1).encode()
+
+
+def ahead(rows: npt.NDArray[np.float32], tokens: int) -> npt.NDArray[np.float32]:
+    """Rows (T, D) moved `tokens` rows earlier, the last row held."""
+    return rows[np.minimum(np.arange(len(rows)) + tokens, len(rows) - 1)] if tokens else rows
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -336,7 +352,7 @@ def _info(description: dict[str, Any], digest: str) -> WeightsInfo:
 def _recommended(description: dict[str, Any]) -> dict[str, Any]:
     found = description.get("recommended", {})
     for name, value in found.items() if isinstance(found, dict) else [("list", found)]:
-        kinds = (int,) if name == "top_k" else (int, float)
+        kinds = (int,) if name in ("top_k", "lookahead") else (int, float)
         fits = name in RECOMMENDED and isinstance(value, kinds) and not isinstance(value, bool)
         if not fits or not 0 <= value <= RECOMMENDED[name] or (name == "top_p" and value == 0):
             raise bad_weights(f"The weights' description recommends a wrong {name}: {value!r}.")

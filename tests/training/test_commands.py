@@ -42,7 +42,7 @@ def recipe_file(folder, **changes):
         },
         "generator": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": {**how, "average": 0.9}},
         "fine": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": how},
-        "sampling": {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "frame_sigma": 1.5},
+        "sampling": {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "frame_sigma": 1.5, "lookahead": 2},
         **changes,
     }  # fmt: skip
     path = folder / "tiny.yaml"
