@@ -2,10 +2,10 @@
 
 In the motion domain: the gesturing arm plays the library's clip exactly from stroke to the end of the hold; in
 preparation and retraction it moves between rhythm and clip with minimum-jerk weights on logarithms of
-hemisphere-continuous quaternions. Legs, hips and root come from the rhythm unless the gesture is one of the legs, torso and head are mixed
-unless the gesture is one of theirs, and a one-handed gesture leaves the other arm to the rhythm. Segments whose `blend`
-is "codes" take their clip from a decoded code sequence instead (see `blend_codes`), with the same rules for the rest of
-the body.
+hemisphere-continuous quaternions. Legs, hips and root come from the rhythm unless the gesture is one of the legs, torso
+and head are mixed unless the gesture is one of theirs, and a one-handed gesture leaves the other arm to the rhythm.
+Segments whose `blend` is "codes" take their clip from a decoded code sequence instead (see `blend_codes`), with the
+same rules for the rest of the body.
 """
 
 from __future__ import annotations
