@@ -9,7 +9,7 @@ from ..strips import OurStrip
 from .main import Main
 from .places import in_all
 
-ROWS = 8
+ROWS = 6
 TIME_UNITS = 1.7
 WORD_SHARE = 0.4
 
@@ -36,7 +36,7 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
             return
         row.active = not gesture.strip.mute
         row.label(text=gestures.label(gesture).capitalize())
-        _draw_switches(row, gesture, always=index == data.word_index)
+        _draw_switches(row, gesture)
 
     def filter_items(self, context, data, propname):
         items = getattr(data, propname)
@@ -48,14 +48,21 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
         return [self.bitflag_filter_item if show else 0 for show in shown], []
 
 
-def _draw_switches(row: bpy.types.UILayout, gesture: OurStrip, *, always: bool) -> None:
-    """Lock and mute. Where they are off they show on the chosen row alone: labels need the room."""
-    locked, muted = gesture.record.lock, gesture.strip.mute
-    if locked or always:
-        icon = "LOCKED" if locked else "UNLOCKED"
-        row.operator("gesticulator.toggle_lock", text="", emboss=False, icon=icon).strip = gesture.strip.name
-    if muted or always:
-        row.prop(gesture.strip, "mute", text="", emboss=False, icon="HIDE_ON" if muted else "HIDE_OFF")
+def _draw_switches(row: bpy.types.UILayout, gesture: OurStrip) -> None:
+    """Lock and mute where they are on; the chosen gesture has both below the list: labels need the room."""
+    if gesture.record.lock:
+        _draw_lock(row, gesture, "")
+    if gesture.strip.mute:
+        row.prop(gesture.strip, "mute", text="", emboss=False, icon="HIDE_ON")
+
+
+def _draw_lock(row: bpy.types.UILayout, gesture: OurStrip, text: str) -> None:
+    locked = gesture.record.lock
+    button = row.operator(
+        "gesticulator.toggle_lock", text=text, emboss=bool(text), depress=locked and bool(text),
+        icon="LOCKED" if locked else "UNLOCKED",
+    )
+    button.strip = gesture.strip.name
 
 
 def clock(seconds: float) -> str:
@@ -94,6 +101,9 @@ def _draw_chosen(context: bpy.types.Context, layout: bpy.types.UILayout) -> None
     row = column.row(align=True)
     row.operator("gesticulator.snap_to_word", text="Snap to word", icon="SNAP_ON")
     row.operator("gesticulator.remove_gesture", text="Remove", icon="TRASH")
+    row = column.row(align=True)
+    _draw_lock(row, gesture, "Lock")
+    row.prop(gesture.strip, "mute", text="Mute", toggle=True, icon="HIDE_ON" if gesture.strip.mute else "HIDE_OFF")
 
 
 class Takes:
