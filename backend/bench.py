@@ -178,7 +178,12 @@ def _work(task: dict[str, Any]) -> Row:
     clock = _Clock()
     weights = Weights.load(task["folder"], device=task["device"])
     engine = Engine.of(weights, exact) if task["mode"] != "naive" else None
-    _ = weights.tokenizer, (engine.level0, engine.fine) if engine else (weights.level0, weights.fine)
+    _ = weights.tokenizer
+    if engine is None:
+        _ = weights.level0, weights.fine
+    else:
+        _ = engine.level0, None if engine.lean else engine.fine
+        del _  # a lean engine lets go of level 0 only if nobody else holds it
     clock.mark("load")
     features.extract(_synthetic(2.0))  # the first call compiles
     audio = _synthetic(length)

@@ -117,9 +117,9 @@ def generate_codes(
 ) -> Codes:
     """Raw audio features (T, 437) to codes (2 parts, levels, T).
 
-    temperature, top_k, top_p shape the model's own probabilities (None: as the weights recommend). exact: the reference's schedule and its fixed
-    probabilities instead; ranks (T - 1, 2) then gives the drawn ranks of each step and stream. Raises UserError for
-    features of the wrong shape and Cancelled between tokens.
+    temperature, top_k, top_p shape the model's own probabilities (None: as the weights recommend). exact: the
+    reference's schedule and its fixed probabilities instead; ranks (T - 1, 2) then gives the drawn ranks of each step
+    and stream. Raises UserError for features of the wrong shape and Cancelled between tokens.
     """
     info = weights.info
     sampling = Sampling(
