@@ -115,6 +115,7 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
         column = layout.column(heading="Models")
         column.prop(self, "engine")
         column.prop(self, "whisper_model")
+        column.prop(self, "retriever")
         column.prop(self, "llm_url")
         column.prop(self, "llm_model")
         column.prop(self, "llm_key")

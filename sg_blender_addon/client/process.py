@@ -21,7 +21,8 @@ from typing import IO, Any
 
 from ..core.errors import UserError
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
+"""Generous: the first start on a slow or busy disk takes long, and a child that dies is noticed at once anyway."""
 STOP_TIMEOUT_S = 3.0
 LOG_NAME = "backend.log"
 LOGS_KEPT = 3
