@@ -32,6 +32,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 library: $(VENV)/ready  ## compile the gesture library from its notation
 	$(PY) -m SG_dataset build
+	$(PY) -m backend.fit_retriever
 
 demo: $(VENV)/ready .venv-bpy45/ready library  ## build/demo/demo.blend; SPEECH=your.wav for your own voice
 	$(DEMO_BPY) demo/make_demo.py --backend-python $(PY) $(if $(SPEECH),--speech "$(SPEECH)")

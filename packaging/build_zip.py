@@ -27,7 +27,10 @@ NEEDED = (
     "sg_blender_addon/core/canonical_skeleton.json",
     "backend/__main__.py",
     "backend/weights/starter/weights.json",
+    "backend/stages/triggers.txt",
     "SG_dataset/__init__.py",
+    "SG_dataset/built/library.zip",
+    "SG_dataset/importing/seg_labels.json",
 )
 """Without one of these the extension would install and then not work."""
 

@@ -30,6 +30,7 @@ from .place import LibraryLike, VariantLike, find_variant
 TORSO_SHARE, TORSO_ANGLE = 0.5, 20.0
 HEAD_SHARE, HEAD_ANGLE = 0.6, 12.0
 LEG_ANGLE = 12.0  # a clip whose thighs turn less than this stands: its legs are left to the rhythm
+FOOT_ANGLE = 14.0  # a foot that taps turns more, one that the body sways over turns less
 COLLAR_ANGLE = 8.0  # degrees: shoulders raised on purpose turn the collar bones more than this
 FACE_DISTANCE = 22.0  # cm from the head joint: a hand this near touches the face, so head and neck must be exact
 CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the reach of the codes' own mixing
@@ -49,7 +50,10 @@ class Shares:
         """Of a clip whose stroke is at `stroke` seconds."""
         names = clip.skeleton.names
         turned = np.degrees(rot.angle(rot.mul(rot.inverse(clip.rotations[:1]), clip.rotations))).max(axis=0)
-        legs = bool(max(turned[clip.skeleton.index(f"{side}UpLeg")] for side in ("Right", "Left")) > LEG_ANGLE)
+        legs = any(
+            turned[clip.skeleton.index(f"{side}{joint}")] > angle
+            for side in ("Right", "Left") for joint, angle in (("UpLeg", LEG_ANGLE), ("Foot", FOOT_ANGLE))
+        )
         torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _TORSO))
         head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _HEAD))
         if touches_face(clip, hand, stroke):

@@ -9,7 +9,8 @@ vectors of `embed.py`:
 - *which word*: marked words against the other words of the same sentences.
 
 Fitting takes seconds when a library is first seen; the result is kept in the user's cache folder under a hash of all
-texts and of the model. `python -m backend.stages.evaluate_retrieval` measures it on held-out sentences.
+texts and of the model; our own library's comes fitted (`python -m backend.fit_retriever`, part of `make library`).
+`python -m backend.stages.evaluate_retrieval` measures it on held-out sentences.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ from backend.stages.embed import Embedder, Encoded, cache_folder, content_hash, 
 from backend.stages.samples import Inventory, Sample, plain, samples_of
 
 VERSION = "4"
+SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
 WINDOW = (1 / 3, 2 / 3, 1.0, 2 / 3, 1 / 3)
 LETTERS = 1024
 SENTENCE_WEIGHT, LETTERS_WEIGHT = 0.7, 0.8
@@ -117,7 +120,7 @@ class Head:
         return np.asarray(np.minimum(_sigmoid(x @ self.worth, self.odds) / self.typical, 1.0), np.float32)
 
 
-def _sigmoid(scores: Floats, odds: tuple[float, float]) -> Floats:
+def _sigmoid(scores: NDArray[np.floating[Any]], odds: tuple[float, float]) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds[0] * scores + odds[1], -30.0, 30.0))), np.float32)
 
 
@@ -207,12 +210,13 @@ class Scorer:
     """Scores the words of sentences against a library's gestures, in the order of `ids`. Raises `UserError` where the
     sentence model is missing."""
 
-    def __init__(self, library: Inventory) -> None:
+    def __init__(self, library: Inventory, keep_in: Path | None = None) -> None:
+        """keep_in: where a fresh fit is kept; the user's cache folder unless said."""
         self.ids = tuple(sorted(library.gestures))
         gestures = [library.gestures[i] for i in self.ids]
         self.labels = tuple(g.label for g in gestures)
         self._embedder: Embedder = embedder()
-        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder)
+        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder, keep_in or cache_folder())
 
     def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
@@ -232,13 +236,15 @@ def scorer_for(library: Inventory) -> Scorer:
     return scorer
 
 
-def _load_or_fit(samples: Sequence[Sample], ids: Sequence[str], model: Embedder) -> Head:
+def _load_or_fit(samples: Sequence[Sample], ids: Sequence[str], model: Embedder, keep_in: Path) -> Head:
     described = [json.dumps([s.words, s.index, s.gesture, s.weight]) for s in samples]
-    path = cache_folder() / f"retriever-{content_hash([VERSION, model.identity, *ids, *described])}.npz"
-    head = _read(path, len(ids))
-    if head is None:
-        head = fit(samples, model.encode([s.words for s in samples]), len(ids))
-        _write(path, head)
+    name = f"retriever-{content_hash([VERSION, model.identity, *ids, *described])}.npz"
+    for folder in (SHIPPED, keep_in):
+        head = _read(folder / name, len(ids))
+        if head is not None:
+            return head
+    head = fit(samples, model.encode([s.words for s in samples]), len(ids))
+    _write(keep_in / name, head)
     return head
 
 
