@@ -22,6 +22,11 @@ class SpeechClip:
     heard: Array
     words: tuple[Word, ...]
 
+    @property
+    def silent(self) -> bool:
+        """Whether nobody speaks."""
+        return not self.clean.any()
+
 
 def varied(utterance: Utterance, rng: np.random.Generator) -> Utterance:
     """The same words by a slightly smaller or larger, slower or faster speaker."""

@@ -118,6 +118,13 @@ def _made(jobs: list[tuple[SpeechClip, int]], stock: Material, workers: int) -> 
         yield from pool.map(_work, jobs)
 
 
+def choose_held_out(clips: Sequence[SpeechClip], share: float, rng: np.random.Generator) -> set[SpeechClip]:
+    """A share of the clips with speech, at least one of them where there are two."""
+    spoken = [c for c in clips if not c.silent]
+    count = min(max(round(share * len(spoken)), 1), len(spoken) - 1) if share > 0 else 0
+    return {spoken[i] for i in rng.permutation(len(spoken))[:count]}
+
+
 def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, config: PrepareConfig) -> dict[str, Any]:
     """Make the training set in `out` and return its description."""
     utterances: list[Utterance] = [
@@ -126,15 +133,15 @@ def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, c
     stock = material(motion, config.postures)
     rng = np.random.default_rng(config.seed)
     clips = compose(utterances, config.minutes, config.silence, rng)
+    held_out = choose_held_out(clips, config.validation, rng)
     jobs = [(clip, config.seed * 100_003 + i) for i, clip in enumerate(clips)]
     vectors, audio, rows, at = list[Array](), list[Array](), list[dict[str, Any]](), 0
     bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
     for (clip, _), made in zip(jobs, bar, strict=True):
         if len(made.audio) < SHORTEST_TOKENS:
             continue
-        silent, held_out = not bool(np.any(clip.clean)), bool(rng.random() < config.validation)
-        row = {"start": at, "tokens": len(made.audio), "silent": silent, "held_out": held_out}
-        rows.append(row | (prosody_row(made.prosody) if held_out else {}))
+        row = {"start": at, "tokens": len(made.audio), "silent": clip.silent, "held_out": clip in held_out}
+        rows.append(row | prosody_row(made.prosody))
         vectors.append(made.vectors)
         audio.append(made.audio)
         at += len(made.audio)
@@ -143,12 +150,6 @@ def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, c
             "No clip came out long enough to train on.",
             hint="Ask for more minutes or give more speech.",
             code="no_data",
-        )
-    if all(r["held_out"] for r in rows):
-        rows[0]["held_out"] = False
-    if not any(r["held_out"] and not r["silent"] for r in rows) and len(rows) > 1:
-        raise UserError(
-            "No clip of speech was held out.", hint="Ask for more minutes or a larger `validation`.", code="no_data"
         )
     return _write(
         Path(out),

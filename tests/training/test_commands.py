@@ -35,7 +35,7 @@ def recipe_file(folder, **changes):
         "licence": "CC0-1.0",
         "work": str(folder / "work"),
         "out": str(folder / "weights"),
-        "prepare": {"minutes": 0.5, "silence": 0.2, "validation": 0.4, "seed": 3},
+        "prepare": {"minutes": 0.9, "silence": 0.1, "validation": 0.3, "seed": 3},
         "tokenizer": {
             "body_width": 16, "hands_width": 16, "body_layers": 1, "hands_layers": 1, "codes": 16,
             "level_dropout": 0.5, "optimisation": how,
