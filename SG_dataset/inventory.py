@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Alignment, Font
+from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
 from sg_blender_addon.core.errors import UserError
@@ -50,9 +51,9 @@ def write_inventory(gestures: Sequence[GestureSpec], path: Path = WORKBOOK) -> N
     for g in gestures:
         examples = "\n".join(e.text.replace(e.word, f"*{e.word}*", 1) for e in g.examples)
         page.append([g.id, SOURCE, g.label, g.description, "; ".join(g.meanings), examples])
-    for cell, width in zip(page[len(NOTES) + 1], _WIDTHS, strict=True):
-        cell.font = Font(bold=True)
-        page.column_dimensions[cell.column_letter].width = width
+    for column, width in enumerate(_WIDTHS, start=1):
+        page.cell(len(NOTES) + 1, column).font = Font(bold=True)
+        page.column_dimensions[get_column_letter(column)].width = width
     for line in page.iter_rows(min_row=len(NOTES) + 2):
         line[0].number_format = "@"  # ids keep their leading zeros
         for cell in line:
