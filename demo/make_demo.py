@@ -98,6 +98,7 @@ def build_scene(addon: str, speech: Path, script: Path | None) -> bpy.types.Scen
     strip = strips.new_sound(name="Voice", filepath=str(speech), channel=1, frame_start=1)
     settings = scene.gesticulator
     settings.character, settings.voice = character, strip.name
+    settings.density = 0.7  # a demo shows what there is
     if script is not None:
         text = bpy.data.texts.new(script.name)
         text.write(script.read_text("utf-8-sig"))
