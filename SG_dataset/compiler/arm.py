@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.compiler import timing
 
 Floats = NDArray[np.floating[Any]]
 
@@ -25,6 +26,8 @@ TWIST_LIMITS = (-100.0, 95.0)  # degrees: supination, pronation
 FLEX_LIMITS = (-72.0, 80.0)  # wrist, back and towards the palm
 DEVIATION_LIMITS = (-38.0, 28.0)  # wrist, to the little finger's and to the thumb's side
 REACH_SLACK = 0.1  # cm short of a straight arm
+TWIST_SPEED, WRIST_SPEED = 1000.0, 600.0  # degrees per second at most: brisk turns of the forearm and of the wrist
+BRANCH_COST = 8.0  # squared degrees of miss for one second that a degree of travel is worth, see `twist_branch`
 
 
 @cache
@@ -82,10 +85,19 @@ def _within_reach(length: Floats, longest: float, shortest: float) -> Floats:
     return np.asarray(np.maximum(np.where(over > 0, start + soft * (1 - np.exp(-over / soft)), length), shortest))
 
 
-def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: Floats, swivel: Floats) -> Arm:
+def solve(
+    shoulder: Floats,
+    wrist: Floats,
+    hand: Floats,
+    chest: Floats,
+    collar: Floats,
+    swivel: Floats,
+    fps: float | None = None,
+) -> Arm:
     """Joint rotations that bring the wrist (N, 3) and hand orientation (N, 4) to their targets as far as limits allow.
 
-    chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees."""
+    chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees.
+    fps: the N samples are consecutive frames, and the hand must get from one to the next; None: poses by themselves."""
     elbow, pole, wrist = _circle(shoulder, wrist, chest, swivel)
     x = rot.normalize(elbow - shoulder)
     fore = rot.normalize(wrist - elbow)
@@ -97,8 +109,15 @@ def solve(shoulder: Floats, wrist: Floats, hand: Floats, chest: Floats, collar: 
     twist, flexion, deviation = wrist_angles(rot.mul(rot.inverse(fore_world), hand))
     t, f, d = (
         np.clip(v, *limits)
-        for v, limits in ((twist, TWIST_LIMITS), (flexion, FLEX_LIMITS), (deviation, DEVIATION_LIMITS))
+        for v, limits in (
+            (twist if fps is None else twist_branch(twist, fps), TWIST_LIMITS),
+            (flexion, FLEX_LIMITS),
+            (deviation, DEVIATION_LIMITS),
+        )
     )
+    if fps is not None:
+        t = timing.limit_speed(t, fps, TWIST_SPEED)
+        f, d = timing.limit_speed(f, fps, WRIST_SPEED), timing.limit_speed(d, fps, WRIST_SPEED)
     fore_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(TWIST_SHARE * t))
     hand_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians((1 - TWIST_SHARE) * t))
     hand_local = rot.mul(hand_twist, wrist_rotation(f, d))
@@ -130,6 +149,35 @@ def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
     angle = (angle + 180.0) % 360.0 - 180.0
     vector = np.degrees(rot.to_rotation_vector(rot.inverse(swing)))
     return angle, -vector[..., 2], -vector[..., 1]
+
+
+def twist_branch(twist: Floats, fps: float) -> Floats:
+    """Forearm twist (N,) of consecutive frames, degrees, a full turn added where the forearm should stop at the other
+    end of its range.
+
+    The angle of a turn that no forearm can make has two ends of the range to stop at. Each frame by itself would take
+    the nearer one, and a palm asked to face near the opposite of neutral would flip from end to end in one frame. The
+    way through all frames with the least miss (squared degrees beyond the range, over time) and the least change
+    between frames is found by dynamic programming."""
+    low, high = TWIST_LIMITS
+    if len(twist) < 2 or not np.any((twist < low) | (twist > high)):
+        return twist
+    candidates = np.stack([twist, twist - 360.0 * np.where(twist < 0, -1.0, 1.0)])  # (2, N)
+    stops = np.clip(candidates, low, high)
+    miss = (candidates - stops) ** 2 / fps
+    # detour[i, j, n]: from branch i at frame n to branch j at frame n + 1
+    detour = BRANCH_COST * np.abs(stops[None, :, 1:] - stops[:, None, :-1])
+    came_from = np.zeros((2, len(twist)), dtype=int)
+    a, b = miss[:, 0].tolist()
+    steps = zip(miss[:, 1:].T.tolist(), detour.transpose(2, 0, 1).tolist(), strict=True)
+    for n, ((miss_a, miss_b), ((aa, ab), (ba, bb))) in enumerate(steps, 1):
+        came_from[:, n] = (b + ba < a + aa, b + bb <= a + ab)
+        a, b = min(a + aa, b + ba) + miss_a, min(a + ab, b + bb) + miss_b
+    branch = np.zeros(len(twist), dtype=int)
+    branch[-1] = int(b < a)
+    for n in range(len(twist) - 1, 0, -1):
+        branch[n - 1] = came_from[branch[n], n]
+    return np.asarray(candidates[branch, np.arange(len(twist))])
 
 
 def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:

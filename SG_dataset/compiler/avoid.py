@@ -44,7 +44,7 @@ def clear_path(
     allowed = ALLOWED + touching * (np.where(_IS_TIP, ALLOWED_TIPS, ALLOWED_TOUCHING) - ALLOWED)
     wrist, total = targets.wrist[at], np.zeros((len(at), 3))
     for _ in range(ROUNDS):
-        solved = arm.solve(shoulder[at], wrist + total, targets.turn[at], chest, collar[at], swivel[at])
+        solved = arm.solve(shoulder[at], wrist + total, targets.turn[at], chest, collar[at], swivel[at], fps / 2)
         points = hand_samples(solved, fingers)
         push = collide.resolve(points, SAMPLE_RADII, body, allowed, ahead)
         if other is not None:

@@ -195,7 +195,7 @@ def _move_arm(
     swivel = _swivels(keys, side, key_times, time, targets, shoulder, chest, collar, float(swivel_rest), variant.elbow)
     other = "RightHand" if name == "Left" else "LeftHand"
     wrist = clear_path(scene, shoulder, collar, targets, swivel, body.fps, other in body.places)
-    solved = arm.solve(shoulder, wrist, targets.turn, chest, collar, swivel)
+    solved = arm.solve(shoulder, wrist, targets.turn, chest, collar, swivel, body.fps)
     _write(body, name, solved, targets.fingers)
 
 

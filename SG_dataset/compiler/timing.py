@@ -98,3 +98,20 @@ def blur(values: Floats, fps: float, seconds: float) -> Floats:
     for k, weight in enumerate(kernel):
         out += weight * padded[k : k + len(flat)]
     return out.reshape(values.shape)
+
+
+def limit_speed(values: Floats, fps: float, speed: float) -> Floats:
+    """A curve (F,) that nowhere changes faster than `speed` per second and is the given one where that is slow enough.
+
+    A jump becomes an even ramp with its middle at the jump: the mean of the largest curve below and the smallest curve
+    above it that keep to the speed (its Lipschitz envelopes), rounded where it differs from what was given."""
+    step = speed / fps
+    if len(values) < 2 or np.abs(np.diff(values)).max() <= step:
+        return values
+    radius = min(len(values), int(np.ceil(np.ptp(values) / step)))
+    ramp = step * np.abs(np.arange(-radius, radius + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, radius, mode="edge"), 2 * radius + 1)
+    ramped = 0.5 * ((windows + ramp).min(1) + (windows - ramp).max(1))
+    changed = (np.abs(ramped - values) > 1e-6).astype(float)
+    weight = np.minimum(1.0, 3.0 * blur(changed, fps, 0.03))
+    return np.asarray(ramped + weight * (blur(ramped, fps, 0.03) - ramped))

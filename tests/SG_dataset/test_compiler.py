@@ -9,7 +9,7 @@ import yaml
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.checks import check_compiled, stroke_distance, stroke_features
+from SG_dataset.checks import JOINT_SPEED, check_compiled, check_motion, joint_speed, stroke_distance, stroke_features
 from SG_dataset.compiler import arm, timing
 from SG_dataset.compiler.compile import compile_variant
 from SG_dataset.notation import FOLDER, gesture_files, parse_gesture, read_gesture, shared_poses
@@ -147,6 +147,45 @@ def test_arm_reaches_its_target_and_keeps_bone_lengths() -> None:
     assert np.allclose(np.linalg.norm(solved.elbow - shoulder, axis=1), a)
     assert np.allclose(np.linalg.norm(solved.wrist - solved.elbow, axis=1), b)
     assert np.abs(solved.wrist - wrist)[near].max() < 1e-6
+
+
+def test_a_forearm_asked_past_its_range_stays_at_one_end() -> None:
+    asked = 180.0 + 25.0 * np.sin(np.linspace(0, 16 * np.pi, 121))
+    wrapped = (asked + 180.0) % 360.0 - 180.0
+    assert np.abs(np.diff(np.clip(wrapped, *arm.TWIST_LIMITS))).max() > 190
+    chosen = np.clip(arm.twist_branch(wrapped, 60.0), *arm.TWIST_LIMITS)
+    assert np.ptp(chosen) == 0
+    inside = np.linspace(*arm.TWIST_LIMITS, 60)
+    assert np.array_equal(arm.twist_branch(inside, 60.0), inside)
+
+
+def test_a_held_turn_goes_to_the_nearer_end_of_the_range() -> None:
+    wrapped = np.concatenate([np.full(60, -140.0), np.full(60, 140.0)])
+    chosen = arm.twist_branch(wrapped, 60.0)
+    assert np.array_equal(chosen, wrapped)
+    turned = timing.limit_speed(np.clip(chosen, *arm.TWIST_LIMITS), 60.0, arm.TWIST_SPEED)
+    assert turned[0] == arm.TWIST_LIMITS[0] and turned[-1] == arm.TWIST_LIMITS[1]
+    assert np.abs(np.diff(turned)).max() * 60 <= arm.TWIST_SPEED + 1e-6
+    assert np.all(np.diff(turned) >= -1e-9)
+
+
+def test_slow_curves_are_left_alone_by_the_speed_limit() -> None:
+    slow = 30 * np.sin(np.linspace(0, 6, 200))
+    assert np.array_equal(timing.limit_speed(slow, 60.0, 600.0), slow)
+
+
+@pytest.mark.parametrize("gesture_id", ["0102", "2023", "3221", "2222"])
+def test_no_joint_flips_from_one_frame_to_the_next(gesture_id: str) -> None:
+    spec = spec_of(gesture_id)
+    assert joint_speed(compile_variant(spec, spec.variants[0]).motion)[0] < JOINT_SPEED
+
+
+def test_the_check_sees_a_joint_that_flips() -> None:
+    compiled = compile_variant(spec_of("0102"), spec_of("0102").variants[0])
+    motion, joint = compiled.motion, canonical().index("RightForeArm")
+    turn = rot.from_axis_angle([1.0, 0.0, 0.0], 2.0)
+    motion.rotations[60:, joint] = rot.mul(motion.rotations[60:, joint], turn)
+    assert any("RightForeArm turns at" in p for p in check_motion(motion, compiled.phases)[0])
 
 
 def test_curves_reach_their_keys_and_stop_at_turns() -> None:
