@@ -28,7 +28,8 @@ import bpy  # noqa: E402, I001 - after the environment is set; it brings addon_u
 import addon_utils  # noqa: E402
 
 PACKAGE = "bl_ext.dev.semantic_gesticulator"
-FPS = 30
+FPS = 25
+SIZE = (768, 432)
 SCRIPTS = (".txt", ".srt", ".vtt")
 
 
@@ -89,10 +90,11 @@ def find_script(speech: Path) -> Path | None:
 def build_scene(addon: str, speech: Path, script: Path | None) -> bpy.types.Scene:
     demo_character = __import__(f"{addon}.bl.demo_character", fromlist=["build"])
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1 beside it
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = FPS, 1.0
     character = demo_character.build(scene=scene)
-    demo_character.setup_stage(scene, width=960, height=540)
+    demo_character.setup_stage(scene, *SIZE)
     editor = scene.sequence_editor_create()
     strips = getattr(editor, "strips", None) or editor.sequences
     strip = strips.new_sound(name="Voice", filepath=str(speech), channel=1, frame_start=1)
@@ -123,6 +125,8 @@ def draw_timeline(python: Path, speech: Path, out: Path) -> None:
 def render(scene: bpy.types.Scene, path: Path) -> None:
     settings = scene.render
     settings.filepath = str(path)
+    # without a graphics card each frame would take seconds; these two settings cost most and show least in a film
+    scene.display.render_aa, scene.display.shading.show_shadows = "FXAA", False
     if hasattr(settings.image_settings, "media_type"):  # from 5.0
         settings.image_settings.media_type = "VIDEO"
     settings.image_settings.file_format = "FFMPEG"
