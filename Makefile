@@ -10,7 +10,7 @@ BPY_42 := 4.2.23
 BPY_45 := 4.5.15
 BPY_50 := 5.0.1
 BPY_52 := 5.2.3
-BLENDERS := 42 45 50 $(if $(shell command -v python3.13 2>/dev/null),52,)
+BLENDERS := 42 45 50 $(if $(shell python3.13 -c "print(1)" 2>/dev/null),52,)
 DEMO_BPY := .venv-bpy45/bin/python
 export PYTHONHASHSEED := 0
 

@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
                         continue
                     row = _measured({"folder": str(folder), "mode": mode, "seconds": length, "device": device})
                     row = {"size": size, "mode": mode, "seconds": length, **row}
-                    row |= _against_naive(rows, row)
+                    row |= _against_naive([*rows, row], row)
                     rows.append(row)
                     print(_line(row), flush=True)
     if arguments.output:

@@ -291,15 +291,15 @@ def test_missing_library(run: Run, speech: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, tiny_weights: Path) -> None:
-    long = write_wav(tmp_path / "long.wav", speechlike(600.0, 8000), 8000)
+    long = write_wav(tmp_path / "long.wav", speechlike(1800.0, 8000), 8000)
     process = subprocess.Popen(
         [sys.executable, "-m", "backend", "generate", str(long), "-o", str(tmp_path / "o.bvh"), "--retriever", "off",
          "--weights", str(tiny_weights)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(4)
+    time.sleep(8)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=150)  # a library's first call compiles for a while on a busy machine
     assert process.returncode == 130 and err.rstrip().endswith("stopped") and "Traceback" not in err
     assert [p.name for p in tmp_path.iterdir()] == ["long.wav"]
 

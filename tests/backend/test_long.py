@@ -40,7 +40,7 @@ def test_memory_grows_only_by_the_result(tmp_path: Path, tiny_weights: Path) -> 
     """A short proxy of the two hours: what each minute costs."""
     short, long = peak_memory(30.0, tmp_path, tiny_weights), peak_memory(150.0, tmp_path, tiny_weights)
     assert long - short < 2 * 40  # MB per minute: the rotations alone are 3.4 MB
-    assert long < 900
+    assert long < 1500  # the number that the starter has to keep on a minute
 
 
 @pytest.mark.slow
