@@ -14,7 +14,7 @@ BLENDERS := 42 45 50 $(if $(shell python3.13 -c "print(1)" 2>/dev/null),52,)
 DEMO_BPY := .venv-bpy45/bin/python
 export PYTHONHASHSEED := 0
 
-.PHONY: demo test test-python test-blender test-slow lint zip library clean
+.PHONY: demo test test-python test-blender test-slow lint zip library gallery clean
 .DELETE_ON_ERROR:
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -55,6 +55,9 @@ lint: $(VENV)/ready
 
 zip: $(VENV)/ready .venv-bpy45/ready library  ## the extension for Blender: build/semantic_gesticulator-*.zip
 	$(DEMO_BPY) packaging/build_zip.py
+
+gallery: $(VENV)/ready  ## docs/gallery/index.html: every gesture with its pictures, clips and texts; some minutes
+	$(PY) -m SG_dataset gallery -o docs/gallery
 
 clean:
 	rm -rf build .venv .venv-bpy*
