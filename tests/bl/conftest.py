@@ -45,6 +45,24 @@ def _leave() -> None:
     shutil.rmtree(USER, ignore_errors=True)
 
 
+_status = 0
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    global _status
+    _status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The wheel of 4.2 frees its panels' classes after Python has gone, and crashes: leave before it comes to that."""
+    if bpy.app.version < (4, 5):
+        _leave()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_status)
+
+
 @pytest.fixture(scope="session")
 def package() -> str:
     """The package of the enabled add-on."""
