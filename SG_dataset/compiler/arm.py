@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import timing
+from SG_dataset.compiler import fast, timing
 
 Floats = NDArray[np.floating[Any]]
 
+_X, _Y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 TWIST_SHARE = 0.65  # of the forearm's twist that the ForeArm joint takes; the rest is in the Hand joint
 TWIST_LIMITS = (-100.0, 95.0)  # degrees: supination, pronation
 FLEX_LIMITS = (-72.0, 80.0)  # wrist, back and towards the palm
@@ -66,12 +67,12 @@ def _circle(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> t
     """Elbow place, the direction it points in, and the wrist brought within reach."""
     a, b = bone_lengths()
     line = wrist - shoulder
-    length = np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-6)
+    length = np.maximum(fast.length(line), 1e-6)
     d = line / length
     reach = _within_reach(length, a + b - REACH_SLACK, abs(a - b) + 7.0)
-    pole = rot.rotate(chest, preferred_pole(rot.rotate(rot.inverse(chest), d)))
-    pole = rot.normalize(pole - np.sum(pole * d, -1, keepdims=True) * d)
-    pole = rot.rotate(rot.from_axis_angle(d, np.radians(swivel)), pole)
+    pole = fast.rotate(chest, preferred_pole(fast.rotate(fast.inverse(chest), d)))
+    pole = fast.normalize(pole - fast.dot(pole, d) * d)
+    pole = fast.rotate(fast.from_axis_angle(d, np.radians(swivel)), pole)
     along = (a * a + reach**2 - b * b) / (2 * reach)
     height = np.sqrt(np.maximum(a * a - along**2, 0.0))
     return shoulder + along * d + height * pole, pole, shoulder + reach * d
@@ -99,16 +100,16 @@ def solve(
     chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees.
     fps: the N samples are consecutive frames, and the hand must get from one to the next; None: poses by themselves."""
     elbow, pole, wrist = _circle(shoulder, wrist, chest, swivel)
-    x = rot.normalize(elbow - shoulder)
-    fore = rot.normalize(wrist - elbow)
-    z = rot.normalize(-(pole - np.sum(pole * x, -1, keepdims=True) * x))
-    upper_world = rot.from_matrix(np.stack([x, rot.cross(z, x), z], -1))
-    bend = np.arccos(np.clip(np.sum(x * fore, -1), -1, 1))
-    elbow_local = rot.from_axis_angle([0.0, 1.0, 0.0], -bend)
-    fore_world = rot.mul(upper_world, elbow_local)
-    twist, flexion, deviation = wrist_angles(rot.mul(rot.inverse(fore_world), hand))
+    x = fast.normalize(elbow - shoulder)
+    fore = fast.normalize(wrist - elbow)
+    z = fast.normalize(-(pole - fast.dot(pole, x) * x))
+    upper_world = fast.from_matrix(np.stack([x, rot.cross(z, x), z], -1))
+    bend = np.arccos(np.clip(np.einsum("ni,ni->n", x, fore), -1, 1))
+    elbow_local = fast.from_axis_angle(_Y, -bend)
+    fore_world = fast.mul(upper_world, elbow_local)
+    twist, flexion, deviation = wrist_angles(fast.mul(fast.inverse(fore_world), hand))
     t, f, d = (
-        np.clip(v, *limits)
+        np.minimum(np.maximum(v, limits[0]), limits[1])
         for v, limits in (
             (twist if fps is None else twist_branch(twist, fps), TWIST_LIMITS),
             (flexion, FLEX_LIMITS),
@@ -118,13 +119,13 @@ def solve(
     if fps is not None:
         t = timing.limit_speed(t, fps, TWIST_SPEED)
         f, d = timing.limit_speed(f, fps, WRIST_SPEED), timing.limit_speed(d, fps, WRIST_SPEED)
-    fore_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(TWIST_SHARE * t))
-    hand_twist = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians((1 - TWIST_SHARE) * t))
-    hand_local = rot.mul(hand_twist, wrist_rotation(f, d))
-    fore_local = rot.mul(elbow_local, fore_twist)
-    world = rot.mul(rot.mul(upper_world, fore_local), hand_local)
+    fore_twist = fast.from_axis_angle(_X, np.radians(TWIST_SHARE * t))
+    hand_twist = fast.from_axis_angle(_X, np.radians((1 - TWIST_SHARE) * t))
+    hand_local = fast.mul(hand_twist, wrist_rotation(f, d))
+    fore_local = fast.mul(elbow_local, fore_twist)
+    world = fast.mul(fast.mul(upper_world, fore_local), hand_local)
     return Arm(
-        rot.mul(rot.inverse(collar), upper_world),
+        fast.mul(fast.inverse(collar), upper_world),
         fore_local,
         hand_local,
         elbow,
@@ -139,15 +140,16 @@ def solve(
 def wrist_rotation(flexion: Floats, deviation: Floats) -> Floats:
     """Swing (N, 4) of the hand against the forearm: flexion towards the palm, deviation to the thumb, degrees."""
     vector = np.stack([np.zeros_like(flexion), -deviation, -flexion], -1)
-    return rot.from_rotation_vector(np.radians(vector))
+    return fast.from_rotation_vector(np.radians(vector))
 
 
 def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
     """Forearm twist, wrist flexion and deviation (N,), degrees, of the hand seen from the untwisted forearm."""
-    swing, twist = rot.swing_twist(rot.inverse(q), np.array([1.0, 0.0, 0.0]))
-    angle = -2 * np.degrees(np.arctan2(twist[..., 1], twist[..., 0]))
+    half = np.arctan2(-q[..., 1], q[..., 0])
+    angle = -2 * np.degrees(half)
     angle = (angle + 180.0) % 360.0 - 180.0
-    vector = np.degrees(rot.to_rotation_vector(rot.inverse(swing)))
+    swing = fast.mul(fast.from_axis_angle(_X, 2 * half), q)
+    vector = np.degrees(fast.to_rotation_vector(swing))
     return angle, -vector[..., 2], -vector[..., 1]
 
 
@@ -167,17 +169,16 @@ def twist_branch(twist: Floats, fps: float) -> Floats:
     miss = (candidates - stops) ** 2 / fps
     # detour[i, j, n]: from branch i at frame n to branch j at frame n + 1
     detour = BRANCH_COST * np.abs(stops[None, :, 1:] - stops[:, None, :-1])
-    came_from = np.zeros((2, len(twist)), dtype=int)
+    came_from = []  # plain lists: element by element, numpy's arrays are slow
     a, b = miss[:, 0].tolist()
     steps = zip(miss[:, 1:].T.tolist(), detour.transpose(2, 0, 1).tolist(), strict=True)
-    for n, ((miss_a, miss_b), ((aa, ab), (ba, bb))) in enumerate(steps, 1):
-        came_from[:, n] = (b + ba < a + aa, b + bb <= a + ab)
+    for (miss_a, miss_b), ((aa, ab), (ba, bb)) in steps:
+        came_from.append((b + ba < a + aa, b + bb <= a + ab))
         a, b = min(a + aa, b + ba) + miss_a, min(a + ab, b + bb) + miss_b
-    branch = np.zeros(len(twist), dtype=int)
-    branch[-1] = int(b < a)
-    for n in range(len(twist) - 1, 0, -1):
-        branch[n - 1] = came_from[branch[n], n]
-    return np.asarray(candidates[branch, np.arange(len(twist))])
+    branch = [int(b < a)]
+    for choice in reversed(came_from):
+        branch.append(int(choice[branch[-1]]))
+    return np.asarray(candidates[branch[::-1], np.arange(len(twist))])
 
 
 def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:
@@ -190,10 +191,11 @@ def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Flo
     cost = cost + (arm.twist / 75.0) ** 2 + beyond(arm.twist, -80, 75, 14)
     cost = cost + (arm.flexion / 55.0) ** 2 + beyond(arm.flexion, -55, 60, 12)
     cost = cost + (arm.deviation / 30.0) ** 2 + beyond(arm.deviation, -28, 20, 8)
-    local = rot.rotate(rot.inverse(chest), arm.elbow - shoulder)
+    upright = fast.inverse(chest)
+    local = fast.rotate(upright, arm.elbow - shoulder)
     # inside the ribs, or winging up above the shoulder
     inside = np.maximum(1.0 - local[:, 0], 0) * (np.abs(local[:, 2]) < 13) * (local[:, 1] < -6)
-    middle = 0.5 * local + 0.5 * rot.rotate(rot.inverse(chest), arm.wrist - shoulder)
+    middle = 0.5 * local + 0.5 * fast.rotate(upright, arm.wrist - shoulder)
     crossing = np.maximum(-4.0 - middle[:, 0], 0) * np.maximum(13.0 - middle[:, 2], 0) * (middle[:, 1] < -4)
     cost = cost + np.minimum(crossing / 30.0, 3.0) ** 2
     return np.asarray(cost + (inside / 3.0) ** 2 + (np.maximum(local[:, 1] + 4.0, 0) / 9.0) ** 2)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from SG_dataset.compiler import fast
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -25,10 +27,10 @@ def depths(points: Floats, radii: Floats, capsules: Capsules) -> tuple[Floats, F
     Second: where along the capsule's axis, 0..1 (F, N, C)."""
     a, b, ra, rb = capsules
     axis = b - a
-    length = np.maximum(np.sum(axis * axis, -1), 1e-9)[:, None]
-    along = points @ np.swapaxes(axis, 1, 2) - np.sum(a * axis, -1)[:, None]
-    t = np.clip(along / length, 0, 1)
-    square = np.sum(points * points, -1)[..., None] - 2 * points @ np.swapaxes(a, 1, 2) + np.sum(a * a, -1)[:, None]
+    length = np.maximum(np.einsum("fci,fci->fc", axis, axis), 1e-9)[:, None]
+    along = points @ np.swapaxes(axis, 1, 2) - np.einsum("fci,fci->fc", a, axis)[:, None]
+    t = np.minimum(np.maximum(along / length, 0.0), 1.0)
+    square = fast.dot(points, points) - 2 * points @ np.swapaxes(a, 1, 2) + np.einsum("fci,fci->fc", a, a)[:, None]
     distance = np.sqrt(np.maximum(square - 2 * t * along + t * t * length, 0.0))
     return ra + (rb - ra) * t + radii[None, :, None] - distance, t
 
@@ -44,6 +46,6 @@ def resolve(points: Floats, radii: Floats, capsules: Capsules, allowed: Floats, 
     point, capsule = np.divmod(worst, depth.shape[2])
     a, b = capsules.a[frames, capsule], capsules.b[frames, capsule]
     out = points[frames, point] - a - t[frames, point, capsule][:, None] * (b - a)
-    out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6) + 0.35 * ahead
-    out /= np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-6)
+    out = out / np.maximum(fast.length(out), 1e-6) + 0.35 * ahead
+    out /= np.maximum(fast.length(out), 1e-6)
     return np.asarray(flat[frames, worst][:, None] * out)

@@ -15,7 +15,7 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset import rest as resting
-from SG_dataset.compiler import arm, channels, timing
+from SG_dataset.compiler import arm, channels, fast, timing
 from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
 from SG_dataset.compiler.hands import Targets, hand_targets
@@ -64,7 +64,7 @@ def compile_variant(gesture: GestureSpec, variant: VariantSpec, fps: float = FPS
     body = pose_body(np.tile(root, (frames, 1)), np.tile(rest, (frames, 1, 1)), fps, curves, sway)
     for side in _order(keys):
         _move_arm(body, keys, key_times, time, side, variant, curves, sway, seed)
-    motion = Motion(fps, canonical(), body.root, rot.normalize(body.local))
+    motion = Motion(fps, canonical(), body.root, fast.normalize(body.local))
     contacts, hands = _contacts(keys, key_times), _hands_in_use(keys)
     if variant.hand == "left":
         swap = {"right": "left", "left": "right"}
@@ -149,15 +149,15 @@ def _rest_arm() -> tuple[Floats, Floats, Floats]:
     places, world = motion.forward_kinematics()
     ix = canonical().index
     chest = world[0, ix("Spine2")]
-    inverse = rot.inverse(chest)
-    wrist = rot.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
+    inverse = fast.inverse(chest)
+    wrist = fast.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
     shoulder, elbow = places[:, ix("LeftArm")], places[0, ix("LeftForeArm")]
     line = rot.normalize(places[0, ix("LeftHand")] - shoulder[0])
     _, pole, _ = arm._circle(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
     actual = elbow - shoulder[0]
     actual = rot.normalize(actual - (actual @ line) * line)
     swivel = np.degrees(np.arctan2(np.cross(pole[0], actual) @ line, pole[0] @ actual))
-    return wrist, rot.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
+    return wrist, fast.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
 
 
 def _move_arm(
@@ -204,8 +204,8 @@ def _hang(body: Body, name: str) -> None:
     sk = canonical()
     parent = name + "Shoulder"
     for joint in (name + "Arm", name + "ForeArm", name + "Hand"):
-        body.places[joint] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[sk.index(joint)])
-        body.world[joint] = rot.mul(body.world[parent], body.local[:, sk.index(joint)])
+        body.places[joint] = body.places[parent] + fast.rotate(body.world[parent], sk.offsets[sk.index(joint)])
+        body.world[joint] = fast.mul(body.world[parent], body.local[:, sk.index(joint)])
         parent = joint
 
 
@@ -226,7 +226,7 @@ def _lift_collar(
     sway: dict[str, Floats],
 ) -> None:
     """The shoulder helps: it rises with a raised hand and comes forward with a far or crossing one."""
-    local = rot.rotate(rot.inverse(chest), wrist - chest_place)
+    local = fast.rotate(fast.inverse(chest), wrist - chest_place)
     height, forward, inward = local[:, 1] - 13.0, local[:, 2], -local[:, 0]
     lift = 15.0 * timing.smooth_step((height + 25.0) / 75.0)
     protract = 9.0 * timing.smooth_step((forward - 22.0) / 38.0) + 8.0 * timing.smooth_step((inward + 8.0) / 34.0)
@@ -255,8 +255,10 @@ def _swivels(
     """Elbow swivel (F,): comfortable at each key, smooth between."""
     hands = [k.hands[side] for k in keys]
     at = np.clip(np.searchsorted(time, key_times), 0, len(time) - 1)
+    moved = np.array([not h.rest for h in hands])
+    at, values = at[moved], np.full(len(keys), at_rest)
     best = arm.comfortable_swivel(shoulder[at], targets.wrist[at], targets.turn[at], chest[at], collar[at])
-    values = np.array([at_rest if h.rest else b + h.elbow + extra for h, b in zip(hands, best, strict=True)])
+    values[moved] = best + np.array([h.elbow for h in hands if not h.rest]) + extra
     return timing.interpolate(time, key_times, values[:, None], np.full(len(keys), 0.5))[:, 0]
 
 
@@ -266,9 +268,8 @@ def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:
     turn, point = (MIRROR_TURN, MIRROR_POINT) if name == "Right" else (np.ones(4), np.ones(3))
     for joint, q in (("Arm", solved.upper), ("ForeArm", solved.fore), ("Hand", solved.hand)):
         body.local[:, ix(name + joint)] = q * turn
-    for i, joint in enumerate(resting.FINGER_JOINTS):
-        body.local[:, ix(name + joint)] = fingers[:, i] * turn
+    body.local[:, [ix(name + joint) for joint in resting.FINGER_JOINTS]] = fingers * turn
     body.places[name + "ForeArm"], body.places[name + "Hand"] = solved.elbow * point, solved.wrist * point
-    body.world[name + "Arm"] = rot.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
-    body.world[name + "ForeArm"] = rot.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])
+    body.world[name + "Arm"] = fast.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
+    body.world[name + "ForeArm"] = fast.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])
     body.world[name + "Hand"] = solved.hand_world * turn

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from SG_dataset.compiler import collide, timing
+from SG_dataset.compiler import collide, fast, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
 from SG_dataset.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation import Cycle, HandKey, Key
@@ -24,6 +24,7 @@ Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
 WAY_OUT, WAY_ROUND = np.array([1.5, 0.0, 5.0]), np.array([20.0, 2.0, -5.0])  # cm: arcs between rest and a gesture
 SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on
+STEPS = 9  # shapes tried between the one asked for and straight fingers
 FINGER_DELAYS = np.array([0.00, 0.03, 0.05, 0.08, 0.10])  # share of a phase by which each finger starts after the thumb
 
 
@@ -42,12 +43,18 @@ def hand_point(name: str, shape: str) -> Floats:
 
 def hand_turn(hand: HandKey) -> Floats:
     """Orientation (4,) of the left hand for its palm and finger directions on the upright body."""
-    x = rot.normalize(np.array(hand.fingers))
-    palm = np.array(hand.palm)
+    return _turn(hand.fingers, hand.palm, hand.roll)
+
+
+@cache
+def _turn(along: tuple[float, ...], facing: tuple[float, ...], roll: float) -> Floats:
+    """`hand_turn` of the key's numbers alone: the keys of a gesture share a few orientations."""
+    x, palm = rot.normalize(np.array(along)), np.array(facing)
     y = -rot.normalize(palm - (palm @ x) * x)
     turn = rot.from_matrix(np.stack([x, y, rot.cross(x, y)], -1))
-    if hand.roll:
-        turn = rot.mul(turn, rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(hand.roll)))
+    if roll:
+        turn = rot.mul(turn, rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(roll)))
+    turn.setflags(write=False)
     return turn
 
 
@@ -116,10 +123,8 @@ def hand_targets(
     flow = np.array([0.0 if k.stop or h.touching else timing.FLOW for k, h in zip(keys, hands, strict=True)])
     path = timing.interpolate(time, key_times, wrists, flow)
     turn = _turns(time, key_times, turns)
-    touching = timing.interpolate(time, key_times, np.array([[float(h.touching)] for h in hands]), 0 * flow)[:, 0]
-    with_hand = timing.interpolate(time, key_times, np.array([[float(h.anchor == "other")] for h in hands]), 0 * flow)[
-        :, 0
-    ]
+    states = np.array([[float(h.touching), float(h.anchor == "other")] for h in hands])
+    touching, with_hand = timing.interpolate(time, key_times, states, 0 * flow).T
     shapes = _settled_shapes(hands, wrists, turns, scene, key_times, time)
     fingers = _fingers(keys, shapes, key_times, time)
     chest = scene.joint("Spine2")[1]
@@ -129,8 +134,8 @@ def hand_targets(
         if hand.cycle:
             x = (time - key_times[k - 1]) / (key_times[k] - key_times[k - 1])
             offset, spin, wave = _cycle(hand.cycle, x, size)
-            path = path + rot.rotate(chest, offset)
-            turn = rot.mul(turn, spin)
+            path = path + fast.rotate(chest, offset)
+            turn = fast.mul(turn, spin)
             fingers = _shape_cycle(hand, fingers, x, wave)
         del key
     return Targets(path, turn, fingers, touching, 1 - with_hand)
@@ -147,12 +152,14 @@ def _apply_size(keys: Sequence[Key], hands: Sequence[HandKey], wrists: Floats, s
 
 
 def _turns(time: Floats, key_times: Floats, turns: Floats) -> Floats:
-    """Orientation through the keys, a little behind the arm and rounded."""
+    """Orientation through the keys, a little behind the arm and rounded.
+
+    Half turns, which go either way round, are decided by the last digits: `fast` is not used for what leads to them."""
     index, x = timing.segments(time - ORIENTATION_LAG, key_times)
     frames = np.arange(len(time))
     q = rot.slerp(turns[index, frames], turns[index + 1, frames], timing.smooth_step(x))
     q = timing.blur(rot.continuous(q), 1.0 / max(time[1] - time[0], 1e-6), ORIENTATION_BLUR)
-    return rot.normalize(q)
+    return fast.normalize(q)
 
 
 def _behind(hand: HandKey) -> bool:
@@ -172,7 +179,7 @@ def _arcs(hands: Sequence[HandKey], keys: Sequence[Key], key_times: Floats, time
             continue
         x = np.clip((time - key_times[k - 1]) / (key_times[k] - key_times[k - 1]), 0, 1)
         total += (64 * (x * (1 - x)) ** 3)[:, None] * arc
-    return rot.rotate(chest, total)
+    return fast.rotate(chest, total)
 
 
 def _liveliness(
@@ -217,7 +224,7 @@ def _cycle(cycle: Cycle, x: Floats, size: float) -> tuple[Floats, Floats, Floats
         radius = (size * grow * inside)[:, None]
         offset = offset + radius * (np.sin(angle)[:, None] * first + np.cos(angle)[:, None] * second)
     vector = np.stack([cycle.twist * wave, -cycle.wave * wave, -cycle.flap * wave], -1)
-    return offset, rot.from_rotation_vector(np.radians(vector)), wave
+    return offset, fast.from_rotation_vector(np.radians(vector)), wave
 
 
 def _settled_shapes(
@@ -225,19 +232,19 @@ def _settled_shapes(
 ) -> Floats:
     """Finger rotations (K, 15, 4) at the keys; fingers of a touching hand straighten as far as the body makes them."""
     shapes = np.stack([hand_shape(h.shape) for h in hands])
-    straight = hand_shape("tray")
-    for k, hand in enumerate(hands):
-        if not hand.touching or hand.anchor == "other":
-            continue
-        frame = min(len(time) - 1, int(np.searchsorted(time, key_times[k])))
-        share = np.linspace(0, 1, 9)[:, None]
-        tried = rot.slerp(np.broadcast_to(shapes[k], (9, 15, 4)), np.broadcast_to(straight, (9, 15, 4)), share)
-        tips = wrists[k, frame] + rot.rotate(turns[k, frame], tip_positions(tried))
-        body = body_capsules(scene.at(np.full(9, frame)))
-        depth = collide.depths(tips, np.full(5, 0.75), body)[0].max(2)
-        fits = depth < SETTLED_DEPTH
-        best = np.where(fits.any(0), fits.argmax(0), depth.argmin(0))
-        shapes[k] = tried[np.repeat(best, 3), np.arange(15)]
+    touch = np.array([k for k, h in enumerate(hands) if h.touching and h.anchor != "other"], dtype=int)
+    if not len(touch):
+        return shapes
+    frames = np.minimum(len(time) - 1, np.searchsorted(time, key_times[touch]))
+    share = np.linspace(0, 1, STEPS)[:, None]
+    tried = fast.slerp(shapes[touch][:, None], hand_shape("tray"), np.broadcast_to(share, (len(touch), STEPS, 15)))
+    tips = tip_positions(tried).reshape(len(touch), STEPS * 5, 3)
+    tips = wrists[touch, frames][:, None] + fast.rotate(turns[touch, frames][:, None], tips)
+    depth = collide.depths(tips, np.full(STEPS * 5, 0.75), body_capsules(scene.at(frames)))[0]
+    depth = depth.max(2).reshape(len(touch), STEPS, 5)
+    fits = depth < SETTLED_DEPTH
+    best = np.where(fits.any(1), fits.argmax(1), depth.argmin(1))
+    shapes[touch] = tried[np.arange(len(touch))[:, None], np.repeat(best, 3, axis=1), np.arange(15)]
     return shapes
 
 
@@ -248,7 +255,7 @@ def _fingers(keys: Sequence[Key], shapes: Floats, key_times: Floats, time: Float
     u = x[:, None] - FINGER_DELAYS
     progress = timing.smooth_step(np.where(early[:, None], u / 0.78, (u - 0.05) / 0.85))
     progress = np.repeat(progress, 3, axis=1)
-    return rot.slerp(shapes[index], shapes[index + 1], progress)
+    return fast.slerp(shapes[index], shapes[index + 1], progress)
 
 
 def _shape_cycle(hand: HandKey, fingers: Floats, x: Floats, wave: Floats) -> Floats:
@@ -266,4 +273,4 @@ def _shape_cycle(hand: HandKey, fingers: Floats, x: Floats, wave: Floats) -> Flo
     weight = np.repeat(weight * edge, 3, axis=1)
     del wave
     goal = np.broadcast_to(hand_shape(cycle.shape), fingers.shape)
-    return rot.slerp(fingers, goal, weight)
+    return fast.slerp(fingers, goal, weight)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.compiler import fast
 from SG_dataset.compiler.collide import Capsules
 from SG_dataset.landmarks import CAPSULES
 
@@ -55,13 +55,19 @@ def rest_place(name: str) -> Floats:
     return np.asarray(sk.rest_positions()[sk.index(actual)] - sk.offsets[0] * [1.0, 0.0, 1.0])
 
 
+@cache
+def _capsule_table() -> tuple[tuple[str, ...], NDArray[np.integer[Any]], Floats, Floats]:
+    """Joints that carry capsules; each capsule's joint (C,), its ends in that joint's frame (C, 2, 3), radii (C, 2)."""
+    joints = tuple(dict.fromkeys(c[0] for c in CAPSULES))
+    ends = np.array([(c[1], c[2]) for c in CAPSULES]) - np.array([rest_place(c[0]) for c in CAPSULES])[:, None]
+    radii = np.array([(c[3], c[4]) for c in CAPSULES])
+    return joints, np.array([joints.index(c[0]) for c in CAPSULES]), ends, radii
+
+
 def body_capsules(scene: Scene) -> Capsules:
     """Head, neck, trunk and thighs (F, C)."""
-    a, b = [], []
-    for joint, end_a, end_b, _, _ in CAPSULES:
-        place, turn = scene.joint(joint)
-        origin = rest_place(joint)
-        a.append(place + rot.rotate(turn, np.array(end_a) - origin))
-        b.append(place + rot.rotate(turn, np.array(end_b) - origin))
-    radii = np.array([(c[3], c[4]) for c in CAPSULES])
-    return Capsules(np.stack(a, 1), np.stack(b, 1), radii[:, 0], radii[:, 1])
+    joints, owner, ends, radii = _capsule_table()
+    found = [scene.joint(j) for j in joints]
+    places, turns = np.stack([p for p, _ in found], 1), np.stack([q for _, q in found], 1)
+    placed = places[:, owner, None] + ends @ np.swapaxes(fast.matrix(turns), -1, -2)[:, owner]
+    return Capsules(placed[:, :, 0], placed[:, :, 1], radii[:, 0], radii[:, 1])

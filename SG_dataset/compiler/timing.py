@@ -7,6 +7,7 @@ turns back it stops there.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,22 @@ Ints = NDArray[np.integer[Any]]
 FLOW = 0.8
 
 
+def _within(x: Floats) -> Floats:
+    """Clipped to 0..1; on curves this short np.clip takes longer to start than to work."""
+    return np.asarray(np.minimum(np.maximum(x, 0.0), 1.0))
+
+
 def smooth_step(x: Floats) -> Floats:
     """Minimum-jerk progress 0..1 for x in 0..1 (clipped)."""
-    x = np.clip(x, 0, 1)
+    x = _within(x)
     return np.asarray(x**3 * (x * (6 * x - 15) + 10))
 
 
 def segments(time: Floats, keys: Floats) -> tuple[Ints, Floats]:
     """For each time the key at or before it (the last but one at most) and the progress 0..1 to the next."""
-    index = np.clip(np.searchsorted(keys, time, side="right") - 1, 0, len(keys) - 2)
+    index = np.minimum(np.maximum(np.searchsorted(keys, time, side="right") - 1, 0), len(keys) - 2)
     span = np.maximum(keys[index + 1] - keys[index], 1e-6)
-    return index, np.clip((time - keys[index]) / span, 0, 1)
+    return index, _within((time - keys[index]) / span)
 
 
 def tangents(keys: Floats, values: Floats, flow: Floats) -> Floats:
@@ -58,12 +64,12 @@ def interpolate(time: Floats, keys: Floats, targets: Floats, flow: Floats) -> Fl
 
 
 def _nearest(time: Floats, t: float) -> int:
-    return int(np.clip(np.searchsorted(time, t), 0, len(time) - 1))
+    return min(int(np.searchsorted(time, t)), len(time) - 1)
 
 
 def eased(x: Floats, ramp: float = 0.14) -> Floats:
     """Progress 0..1 at constant speed with soft starts and stops: how repeated movements run through their phase."""
-    x = np.clip(x, 0, 1)
+    x = _within(x)
     ramp = max(1e-3, min(0.5, ramp))
     total = 1 - ramp
     up = x**2 / (2 * ramp)
@@ -89,15 +95,24 @@ def blur(values: Floats, fps: float, seconds: float) -> Floats:
     sigma = seconds * fps
     if sigma < 0.3 or len(values) < 2:
         return values
+    kernel = _bell(sigma)
+    radius = len(kernel) // 2
+    flat = values.reshape(len(values), -1)
+    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
+    out = np.empty_like(flat)
+    for c in range(flat.shape[1]):
+        out[:, c] = np.convolve(padded[:, c], kernel, "valid")
+    return out.reshape(values.shape)
+
+
+@cache
+def _bell(sigma: float) -> Floats:
+    """Weights of a Gaussian of `sigma` samples, three times that to each side."""
     radius = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel /= kernel.sum()
-    flat = values.reshape(len(values), -1)
-    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
-    out = np.zeros_like(flat)
-    for k, weight in enumerate(kernel):
-        out += weight * padded[k : k + len(flat)]
-    return out.reshape(values.shape)
+    kernel.setflags(write=False)
+    return np.asarray(kernel)
 
 
 def limit_speed(values: Floats, fps: float, speed: float) -> Floats:
