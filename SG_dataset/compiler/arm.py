@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast, timing
 
@@ -103,7 +102,7 @@ def solve(
     x = fast.normalize(elbow - shoulder)
     fore = fast.normalize(wrist - elbow)
     z = fast.normalize(-(pole - fast.dot(pole, x) * x))
-    upper_world = fast.from_matrix(np.stack([x, rot.cross(z, x), z], -1))
+    upper_world = fast.from_matrix(np.stack([x, fast.cross(z, x), z], -1))
     bend = np.arccos(np.clip(np.einsum("ni,ni->n", x, fore), -1, 1))
     elbow_local = fast.from_axis_angle(_Y, -bend)
     fore_world = fast.mul(upper_world, elbow_local)

@@ -31,8 +31,9 @@ def depths(points: Floats, radii: Floats, capsules: Capsules) -> tuple[Floats, F
     along = points @ np.swapaxes(axis, 1, 2) - np.einsum("fci,fci->fc", a, axis)[:, None]
     t = np.minimum(np.maximum(along / length, 0.0), 1.0)
     square = fast.dot(points, points) - 2 * points @ np.swapaxes(a, 1, 2) + np.einsum("fci,fci->fc", a, a)[:, None]
-    distance = np.sqrt(np.maximum(square - 2 * t * along + t * t * length, 0.0))
-    return ra + (rb - ra) * t + radii[None, :, None] - distance, t
+    square += t * (t * length - 2 * along)
+    distance = np.sqrt(np.maximum(square, 0.0, out=square), out=square)
+    return (rb - ra) * t + (ra + radii[:, None]) - distance, t
 
 
 def resolve(points: Floats, radii: Floats, capsules: Capsules, allowed: Floats, ahead: Floats) -> Floats:

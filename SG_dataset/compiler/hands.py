@@ -76,25 +76,25 @@ def key_target(
     """Wrist place (F, 3) and hand orientation (F, 4) that a key asks for, as the body moves."""
     place, turn = scene.joint("Spine2")
     if hand.rest:
-        return place + rot.rotate(turn, rest[0]), rot.mul(turn, rest[1])
+        return place + fast.rotate_exactly(turn, rest[0]), fast.mul_exactly(turn, rest[1])
     point = hand_point(hand.point, hand.shape)
     offset = np.array(hand.offset) + np.array(hand.move) + (0 if hand.touching else shift)
-    own = rot.mul(turn, hand_turn(hand))
+    own = fast.mul_exactly(turn, hand_turn(hand))
     if hand.anchor == "zone":
-        goal = place + rot.rotate(turn, offset - rest_place("Spine2"))
+        goal = place + fast.rotate_exactly(turn, offset - rest_place("Spine2"))
     elif hand.anchor == "other":
         wrist, other_turn = scene.joint("OtherHand")
         local = hand_point(hand.other_point, "relaxed" if other.rest else other.shape) * MIRROR_POINT
-        goal = wrist + rot.rotate(other_turn, local) + rot.rotate(turn, offset)
+        goal = wrist + fast.rotate_exactly(other_turn, local) + fast.rotate_exactly(turn, offset)
     else:
         mark = LANDMARKS[hand.anchor]
         joint, joint_turn = scene.joint(mark.joint)
         flesh = TIP_RADIUS if hand.point.endswith(("tip", "tips")) else 0.0
         out = rot.normalize(np.array(mark.normal)) * ((hand.gap + flesh) if hand.touching else 0.0)
-        goal = joint + rot.rotate(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
+        goal = joint + fast.rotate_exactly(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
         if mark.joint == "Head":
-            own = rot.mul(joint_turn, hand_turn(hand))
-    return goal - rot.rotate(own, point), own
+            own = fast.mul_exactly(joint_turn, hand_turn(hand))
+    return goal - fast.rotate_exactly(own, point), own
 
 
 def hand_targets(

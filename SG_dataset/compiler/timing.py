@@ -90,6 +90,11 @@ def tap(x: Floats, times: float, decay: float = 0.0) -> Floats:
     return np.asarray(wave**1.25 * (1 - decay * x))
 
 
+def _held(values: Floats, radius: int) -> Floats:
+    """A curve with its first and last value repeated `radius` times more."""
+    return np.concatenate([np.repeat(values[:1], radius, 0), values, np.repeat(values[-1:], radius, 0)])
+
+
 def blur(values: Floats, fps: float, seconds: float) -> Floats:
     """Gaussian smoothing along the first axis, ends held."""
     sigma = seconds * fps
@@ -98,7 +103,7 @@ def blur(values: Floats, fps: float, seconds: float) -> Floats:
     kernel = _bell(sigma)
     radius = len(kernel) // 2
     flat = values.reshape(len(values), -1)
-    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
+    padded = _held(flat, radius)
     out = np.empty_like(flat)
     for c in range(flat.shape[1]):
         out[:, c] = np.convolve(padded[:, c], kernel, "valid")
@@ -125,7 +130,7 @@ def limit_speed(values: Floats, fps: float, speed: float) -> Floats:
         return values
     radius = min(len(values), int(np.ceil(np.ptp(values) / step)))
     ramp = step * np.abs(np.arange(-radius, radius + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, radius, mode="edge"), 2 * radius + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(_held(values, radius), 2 * radius + 1)
     ramped = 0.5 * ((windows + ramp).min(1) + (windows - ramp).max(1))
     changed = (np.abs(ramped - values) > 1e-6).astype(float)
     weight = np.minimum(1.0, 3.0 * blur(changed, fps, 0.03))
