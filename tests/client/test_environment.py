@@ -119,22 +119,27 @@ def test_a_broken_extension(tmp_path: Path) -> None:
 
 def test_cancel_ends_pip_and_its_children(tmp_path: Path) -> None:
     marker = tmp_path / "still_here"
+    grandchild = f"import time, pathlib; time.sleep(1.5); pathlib.Path({str(marker)!r}).touch()"
     code = (
         "import subprocess, sys, time\n"
-        f"subprocess.Popen([sys.executable, '-c', 'import time, pathlib; time.sleep(1.5); "
-        f"pathlib.Path({str(marker)!r}).touch()'])\n"
+        f"subprocess.Popen([sys.executable, '-c', {grandchild!r}])\n"
         "print('up', flush=True); time.sleep(60)"
     )
     up = threading.Event()
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        up.set()
 
     def work(control: Control) -> None:
-        run_streaming([sys.executable, "-c", code], control, lambda line: up.set(), cwd=tmp_path,
-                      env=child_environment(tmp_path))
+        run_streaming([sys.executable, "-c", code], control, hear, cwd=tmp_path, env=child_environment(tmp_path))
 
     job = Job("run", work).start()
     assert up.wait(10)
     job.cancel()
     assert job.wait(5).state == CANCELLED
+    assert said == ["up"]  # the program did run until then
     time.sleep(2)
     assert not marker.exists()
 
