@@ -311,7 +311,24 @@ def _import_reference(arguments: argparse.Namespace) -> int:
     with interruptible() as cancel, progress_bar(cancel) as progress:
         info = import_reference(paths, arguments.output, progress)
     print(f"{arguments.output}: {info.name}. Use it with --weights {arguments.output}")
+    if "bank" in paths:
+        _import_bank(Path(arguments.output))
     return OK
+
+
+def _import_bank(folder: Path) -> None:
+    """Make the bank usable as a gesture library. The weights are good without it, so a failure is said and no more."""
+    from .bank_library import FOLDER, write_bank_library
+
+    try:
+        with interruptible() as cancel, progress_bar(cancel) as progress:
+            report = write_bank_library(folder, lambda done, of, name: progress.stage(f"gestures {name}", done / of))
+    except UserError as error:
+        print(f"The gesture bank could not be made into a library: {error}", file=sys.stderr)
+        return
+    made = report.to_json()
+    print(f"{folder / FOLDER}: {made['gestures']} gestures, {made['variants']} variants. "
+          f"Use them with --library {folder / FOLDER}, or {folder / FOLDER}+starter to lay them over ours")  # fmt: skip
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A gesture bank in codes: what the reference inserts for a gesture. Ours inserts motion and keeps the bank beside.
+"""A gesture bank in codes: what the reference inserts for a gesture. `bank_library` makes a gesture library of it.
 
 Keys of the reference's file are `rebuild_<ID>-<n>_chr00`, values int (2 parts, 4 levels, 1, T). Ids keep their zeros.
 """

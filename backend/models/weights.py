@@ -284,6 +284,7 @@ def _write_tensors(path: Path, state: dict[str, Tensor]) -> str:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(state, temporary)
+        temporary.chmod(0o644)  # safetensors writes for its owner alone; a studio shares its weights
         digest = _sha256(temporary)
         os.replace(temporary, path)
     finally:
