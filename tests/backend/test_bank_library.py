@@ -45,7 +45,7 @@ def test_an_entry_becomes_a_gesture_that_plays_its_codes(folder: Path, gesture_i
     decoded = motion_of(Weights.load("starter"), load_bank(folder)[gesture_id, 1]).forward_kinematics()[0][:, hand]
     path = variant.motion().forward_kinematics()[0][:, hand]
     stroke = path[round(variant.phases.stroke * 60)]
-    assert np.linalg.norm(decoded - stroke, axis=1).min() < 4.0  # cm
+    assert np.linalg.norm(decoded - stroke, axis=1).min() < 6.0  # cm: the import smooths, most at the ends
     assert stroke[1] > path[0, 1] + 15.0  # it is up there, not on its way
 
 
