@@ -16,6 +16,7 @@ from backend.progress import Progress
 from backend.stages.audio import Audio
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.storage import blocks
 from sg_blender_addon.core.timeline import Segment, Word
 from SG_dataset.figure import FigureRenderer
 
@@ -29,7 +30,7 @@ FPS = 30.0
 GIF_SIZE = (300, 340)
 GIF_FPS = 12.5  # hundredths of a second per frame must be whole
 LONGEST_GIF = 90.0
-BLOCK_SECONDS = 60.0
+BLOCK_SECONDS = 30.0
 SOUND_RATE = 48000
 SOUND_SECONDS = 10.0  # resampled at once
 _INK, _SPOKEN, _LABEL, _PAPER = (90, 96, 104), (20, 24, 28), (190, 75, 20), (238, 240, 242)
@@ -52,13 +53,12 @@ def frames(
     # One camera for the whole film, from poses all over it.
     sample = motion.at(np.linspace(0.0, motion.seconds, min(count, 200)))
     camera = FigureRenderer(sample, body, "front").body_camera(True)
-    block = round(BLOCK_SECONDS * fps)
-    for first in range(0, count, block):
-        times = np.arange(first, min(first + block, count)) / fps
+    for part in blocks(count, motion.rotations, size=round(BLOCK_SECONDS * fps)):
+        times = np.arange(part.start, part.stop) / fps
         renderer = FigureRenderer(motion.at(times), body, "front", camera=camera)
         for i, time in enumerate(times):
             if progress is not None:
-                progress.stage("Drawing", (first + i) / count)
+                progress.stage("Drawing", (part.start + i) / count)
             yield np.concatenate([renderer.frame(i), _caption(captions, float(time), size[0], caption, *fonts)])
 
 

@@ -212,11 +212,10 @@ class _Signal:
         if self.progress is not None:
             self.progress.stage("features", fraction)
 
-    def blocks(self) -> Iterator[tuple[int, int, int, int]]:
+    def blocks(self, harmonic: Floats) -> Iterator[tuple[int, int, int, int]]:
         """(start, stop, first, last) rows: the block itself, and the block with its margins."""
-        for start in range(0, self.rows, BLOCK):
-            stop = min(start + BLOCK, self.rows)
-            yield start, stop, max(0, start - MARGIN), min(self.rows, stop + MARGIN)
+        for part in blocks(self.rows, self.y, harmonic, size=BLOCK):
+            yield part.start, part.stop, max(0, part.start - MARGIN), min(self.rows, part.stop + MARGIN)
 
     def _piece(self, y: Floats, first: int, last: int) -> Floats:
         """The samples whose analysis gives rows `first`..`last`; a last piece keeps the samples after its last row."""
@@ -232,8 +231,8 @@ class _Signal:
 
         mel = np.zeros((128, self.rows), np.float32)
         percussive_mel = np.zeros_like(mel)
-        harmonic = np.zeros_like(self.y)
-        for start, stop, first, last in self.blocks():
+        harmonic = empty(self.y.shape)
+        for start, stop, first, last in self.blocks(harmonic):
             piece = self._piece(self.y, first, last)
             spectrum = librosa.stft(piece, n_fft=N_FFT, hop_length=HOP)
             inside = slice(start - first, stop - first)
@@ -256,7 +255,7 @@ class _Signal:
 
         tuning = self._tuning(harmonic)
         out = np.zeros((12, self.rows), np.float32)
-        for start, stop, first, last in self.blocks():
+        for start, stop, first, last in self.blocks(harmonic):
             piece = librosa.feature.chroma_cqt(
                 y=self._piece(harmonic, first, last), sr=FEATURE_RATE, hop_length=HOP, n_octaves=5, tuning=tuning
             )
@@ -270,7 +269,7 @@ class _Signal:
 
         pitches: list[NDArray[Any]] = []
         strengths: list[NDArray[Any]] = []
-        for start, stop, first, last in self.blocks():
+        for start, stop, first, last in self.blocks(harmonic):
             pitch, strength = librosa.piptrack(y=self._piece(harmonic, first, last), sr=FEATURE_RATE, n_fft=N_FFT)
             inside = slice(start - first, stop - first)
             found = pitch[:, inside] > 0
