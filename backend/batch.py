@@ -39,6 +39,7 @@ from .progress import Progress
 MAX_LINES = 100_000
 # Clips in one forward pass: on a CPU more than this gains nothing and costs memory.
 GROUP = {"cpu": 8, "cuda": 48}
+MOST_ROWS = 27_000  # of all clips in a pass together: an hour; long lines wait for nobody
 COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity")
 _NUMBERS = {"seed": int, "density": float, "intensity": float}
 STATE = "batch.json"
@@ -223,7 +224,7 @@ class Batch:
                 yield line, Outcome(line.name, "failed", message=str(prepared))
                 continue
             waiting.append((line, prepared))
-            if len(waiting) >= group:
+            if len(waiting) >= group or sum(len(p.columns) for _, p in waiting) >= MOST_ROWS:
                 yield from self._perform(waiting)
                 waiting = []
         yield from self._perform(waiting)

@@ -167,12 +167,13 @@ def _work(task: dict[str, Any]) -> Row:
     """One measurement, in this process."""
     import torch
 
-    from backend.models.coding import decode_codes
+    from backend.models.coding import decode_codes, pieces
     from backend.models.naive import naive
     from backend.models.sampling import reference_ranks
     from backend.models.schedule import Engine, generate_codes
     from backend.models.weights import Weights
     from backend.stages import features
+    from backend.stages.generate import BLOCK
 
     exact, length = task["mode"] != "fast", float(task["seconds"])
     clock = _Clock()
@@ -197,7 +198,8 @@ def _work(task: dict[str, Any]) -> Row:
         if task["device"] == "cuda":
             torch.cuda.synchronize()
         clock.mark("levels 1-3")
-        decode_codes(weights, codes, exact=exact)
+        for _, _, first, last in pieces(codes.shape[2], BLOCK):  # as `stages.generate` does
+            decode_codes(weights, codes[:, :, first:last], exact=exact)
         clock.mark("decode")
     times = {stage: clock.times.get(stage, 0.0) for stage in STAGES}
     cpu = {stage: clock.cpu.get(stage, 0.0) for stage in STAGES}
@@ -218,16 +220,20 @@ def _work(task: dict[str, Any]) -> Row:
 
 
 def _synthetic(seconds: float) -> Any:
-    """Something with the rhythm of speech: a buzzing voice in syllables with pauses, and a little noise."""
+    """Something with the rhythm of speech: a buzzing voice in syllables with pauses, and a little noise.
+
+    Beyond a minute it repeats, so that making it takes less memory than what is measured.
+    """
     from backend.stages.audio import Audio
 
     random = np.random.default_rng(0)
-    t = np.arange(int(seconds * 3840)) / 3840
+    t = np.arange(int(min(seconds, 60.0) * 3840)) / 3840
     syllables = np.clip(np.sin(2 * np.pi * 4 * t + np.sin(t)), 0, 1) * (np.sin(2 * np.pi * t / 5) > -0.7)
     pitch = 2 * np.pi * 120 * t + 3 * np.sin(2 * np.pi * 0.4 * t)
     voice = sum((np.sin(k * pitch) / k for k in range(1, 9)), np.zeros_like(t))
     low: npt.NDArray[np.float32] = (0.1 * syllables * voice + 0.002 * random.standard_normal(len(t))).astype(np.float32)
-    speech = np.interp(np.arange(int(seconds * 16000)) / 16000, t, low).astype(np.float16)
+    speech = np.interp(np.arange(int(min(seconds, 60.0) * 16000)) / 16000, t, low).astype(np.float16)
+    low, speech = np.resize(low, int(seconds * 3840)), np.resize(speech, int(seconds * 16000))
     return Audio(low, speech, seconds, "", 3840, 1)
 
 

@@ -233,10 +233,11 @@ def _generate(arguments: argparse.Namespace) -> int:
         weights_share = 0.8 if any(p.suffix.lower() in (".mp4", ".gif") for p in targets) else 0.95
         audio = load(arguments.speech, progress.span(0.0, 0.03, "Reading the recording"))
         performance = generate_performance(audio, settings, resources, progress.span(0.03, weights_share))
-        writing = progress.span(weights_share, 1.0, "Writing")
-        for path in targets:
-            outputs.write(path, performance, audio, writing)
-        write_extras(arguments, performance, audio, resources, settings)
+        for number, path in enumerate(targets):
+            share = (1.0 - weights_share) / len(targets)
+            begin = weights_share + number * share
+            outputs.write(path, performance, audio, progress.span(begin, begin + share, f"Writing {path.suffix[1:]}"))
+        write_extras(arguments, performance, audio, resources, settings, progress)
     for path in [*targets, *extras]:
         print(path)
     _summary(performance)
@@ -244,23 +245,23 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 
 def write_extras(
-    arguments: argparse.Namespace, performance: Any, audio: Any, resources: Any, settings: GenerateSettings
+    arguments: argparse.Namespace,
+    performance: Any,
+    audio: Any,
+    resources: Any,
+    settings: GenerateSettings,
+    progress: Progress,
 ) -> None:
     """The rhythm alone, the timeline and the report, where asked for."""
-    from sg_blender_addon.core.bvh import write_bvh
-
-    from .outputs.files import replacing
-
     if arguments.rhythm:
-        with replacing(arguments.rhythm) as temporary:
-            write_bvh(performance.rhythm, temporary)
+        outputs.write_motion(arguments.rhythm, performance.rhythm, progress)
     if arguments.timeline:
         from .outputs.timeline import write_timeline
         from .stages.blend import placements
 
         placed = placements(performance.segments, resources.library(settings.library), audio.seconds) \
             if performance.segments else []
-        write_timeline(Path(arguments.timeline), audio.samples, audio.rate, performance.words, performance.segments,
+        write_timeline(Path(arguments.timeline), audio.speech, audio.rate, performance.words, performance.segments,
                        placed, Path(arguments.speech).stem)  # fmt: skip
     if arguments.report:
         outputs.write_report(arguments.report, performance)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.storage import Bytes
 
 from .progress import Estimate, Progress
 
 logger = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Work = Callable[[Progress], bytes]
+Work = Callable[[Progress], Bytes]
 MAX_QUEUED = 64
 KEPT_RESULTS = 8
 OUT_OF_MEMORY = UserError("The computer ran out of memory.", "Use a shorter recording.", "memory")
@@ -62,7 +63,7 @@ class Job:
         self.snapshot = Snapshot(secrets.token_urlsafe(9))
         self.cancelled = threading.Event()
         self.ended = threading.Event()
-        self.result: bytes | None = None
+        self.result: Bytes | None = None
         self._estimate = Estimate()
         self._lock = threading.Lock()
 
@@ -87,6 +88,8 @@ class Job:
             self._end("failed", error=error)
         except MemoryError:
             self._end("failed", error=OUT_OF_MEMORY)
+        except OSError as error:
+            self._end("failed", error=disk_refused(error))
         except Exception as error:  # a bug of ours: the job fails, the server lives
             logger.exception("job %s failed", self.snapshot.id)
             self._end("failed", error=internal(error))
@@ -103,6 +106,10 @@ class Job:
 
     def _end(self, state: State, **changes: Any) -> None:
         self.snapshot = replace(self.snapshot, state=state, eta_s=None, **changes)
+
+
+def disk_refused(error: OSError) -> UserError:
+    return UserError(f"The disk refused: {error.strerror or error}.", "Make room for it.", "disk")
 
 
 def internal(error: BaseException) -> UserError:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sg_blender_addon.core import wire
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
-from sg_blender_addon.core.wire import motion_arrays, pack
+from sg_blender_addon.core.wire import motion_arrays
 
 from .prepare import Prepared, Watch, prepare
 from .progress import Progress
@@ -49,10 +50,10 @@ class Performance:
             "warnings": list(self.warnings),
         }
 
-    def wire(self) -> bytes:
-        """The result of a job: report, frame rate, skeleton and both motions."""
+    def write(self, file: IO[bytes]) -> None:
+        """The result of a job: report, frame rate, skeleton and both motions, as `wire` has them."""
         meta = {**self.report(), "fps": self.merged.fps, "skeleton": self.merged.skeleton.to_json()}
-        return pack(meta, {**motion_arrays("rhythm", self.rhythm), **motion_arrays("merged", self.merged)})
+        wire.write(file, meta, {**motion_arrays("rhythm", self.rhythm), **motion_arrays("merged", self.merged)})
 
 
 def find_segments(
@@ -104,7 +105,7 @@ def finish(
     watch = Watch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
-        part = progress.span(0.0, 0.4, "Choosing gestures")
+        part = progress.span(0.0, 0.2, "Choosing gestures")
         segments, notes = find_segments(prepared.words, audio, settings, resources, part)
     with watch.stage("decode"):
         rhythm = generate.rhythm(
@@ -114,21 +115,22 @@ def finish(
             features.activity(audio),
             intensity=settings.intensity,
             exact=settings.exact,
-            progress=progress.span(0.4, 0.8, "Building the motion"),
+            progress=progress.span(0.2, 0.7, "Building the motion"),
         )
     with watch.stage("blend"):
-        progress.stage("Blending gestures", 0.8)
+        part = progress.span(0.7, 1.0, "Blending gestures")
         merged = rhythm
         if segments:
-            library = resources.library(settings.library)
-            segments = blend_codes.choose(weights, segments, library, settings.blend, resources.codes)
+            library, codes = resources.library(settings.library), resources.codes
+            segments = blend_codes.choose(weights, segments, library, settings.blend, codes, part.span(0.0, 0.4))
             decoded = blend_codes.decoded_motion(
-                weights, tokens, segments, library, audio.seconds, resources.codes, exact=settings.exact
-            )
-            merged = blend.blend(rhythm, segments, library, decoded=decoded)
+                weights, tokens, segments, library, audio.seconds, codes,
+                exact=settings.exact, progress=part.span(0.4, 0.6),
+            )  # fmt: skip
+            merged = blend.blend(rhythm, segments, library, decoded=decoded, progress=part.span(0.6, 0.8))
         same = merged is rhythm
-        rhythm = decode.resample(rhythm, settings.fps)
-        merged = rhythm if same else decode.resample(merged, settings.fps)
+        rhythm = decode.resample(rhythm, settings.fps, part.span(0.8, 0.9))
+        merged = rhythm if same else decode.resample(merged, settings.fps, part.span(0.9, 1.0))
     info = {
         "seconds": round(audio.seconds, 4),
         "sha256": audio.sha256,

@@ -24,23 +24,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
+from sg_blender_addon.core.storage import Bytes, mapped, pieces
 from sg_blender_addon.core.timeline import Segment
-from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack
+from sg_blender_addon.core.wire import motion_arrays, motion_from, unpack, write
 
-from .jobs import Jobs, internal
+from .jobs import Jobs, disk_refused, internal
 from .resources import Resources
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def guarded(handler: Handler) -> Handler:
         except ClientDisconnect:
             return Response(status_code=400)
         except OSError as error:
-            return problem(UserError(f"The disk refused: {error.strerror or error}.", "Make room for it.", "disk"))
+            return problem(disk_refused(error))
         except Exception as error:
             if isinstance(error, HTTPException):
                 raise
@@ -157,20 +158,22 @@ def service(request: Request) -> Service:
     return found
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> IO[bytes]:
     """The whole body; UserError as soon as it exceeds `limit` bytes, whatever its header claims."""
-    parts, size = [], 0
+    body, size = tempfile.SpooledTemporaryFile(MAX_JSON), 0  # noqa: SIM115 - whoever reads it closes it
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
             raise UserError(f"The request is larger than {limit // 2**20} MB.", "Send less.", "too_large")
-        parts.append(chunk)
-    return b"".join(parts)
+        await run_in_threadpool(body.write, chunk)
+    body.seek(0)
+    return cast(IO[bytes], body)
 
 
 async def read_json(request: Request) -> dict[str, Any]:
     try:
-        data = json.loads(await read_body(request, MAX_JSON))
+        with await read_body(request, MAX_JSON) as body:
+            data = json.load(body)
     except ValueError as error:
         raise UserError("The request is not JSON.", "See docs/protocol.md.", "bad_request") from error
     if not isinstance(data, dict):
@@ -216,10 +219,13 @@ async def post_job(request: Request) -> Response:
     settings = GenerateSettings.from_json(data.get("settings", {}))
     path = here.audio.path(data["audio"])
 
-    def work(progress: Any) -> bytes:
+    def work(progress: Any) -> Bytes:
         from .pipeline import generate_performance
 
-        return generate_performance(path, settings, here.resources, progress).wire()
+        performance = generate_performance(path, settings, here.resources, progress)
+        with tempfile.TemporaryFile(prefix="sg-result-") as file:
+            performance.write(file)
+            return mapped(file)
 
     return JSONResponse(here.jobs.submit(work).to_json(), 202)
 
@@ -238,7 +244,12 @@ async def get_result(request: Request) -> Response:
         raise job.snapshot.error
     if job.result is None:
         raise UserError(f"The job is {job.snapshot.state}; it has no result.", "Wait until it is done.", "not_done")
-    return Response(job.result, media_type=WIRE)
+    return motions(job.result)
+
+
+def motions(data: Bytes) -> Response:
+    """An answer in the wire format, sent in pieces: hours of motion need not be in memory for it."""
+    return StreamingResponse(pieces(data), media_type=WIRE, headers={"Content-Length": str(len(data))})
 
 
 async def list_gestures(request: Request) -> Response:
@@ -280,10 +291,11 @@ async def post_blend(request: Request) -> Response:
     """Lay moved segments over a rhythm again; nothing is kept."""
     here = service(request)
     body = await read_body(request, here.max_upload)
-    return Response(await run_in_threadpool(blend_wire, body, here.resources, here.max_upload), media_type=WIRE)
+    with body:
+        return motions(await run_in_threadpool(blend_wire, body, here.resources, here.max_upload))
 
 
-def blend_wire(body: bytes, resources: Resources, limit: int) -> bytes:
+def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
     """The body of POST /v1/blend to its answer."""
     from .stages import blend_codes
     from .stages.blend import blend
@@ -304,7 +316,9 @@ def blend_wire(body: bytes, resources: Resources, limit: int) -> bytes:
         tokens = blend_codes.tokens_of(weights, rhythm)
         decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
     merged = blend(rhythm, segments, library, decoded=decoded)
-    return pack({"fps": merged.fps, "skeleton": merged.skeleton.to_json()}, motion_arrays("merged", merged))
+    with tempfile.TemporaryFile(prefix="sg-result-") as file:
+        write(file, {"fps": merged.fps, "skeleton": merged.skeleton.to_json()}, motion_arrays("merged", merged))
+        return mapped(file)
 
 
 async def not_found(request: Request, error: Exception) -> Response:

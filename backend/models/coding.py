@@ -12,10 +12,12 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 from torch import Tensor
 
+from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.storage import blocks, empty
 
 from .config import FRAMES_PER_TOKEN
-from .layout import WIDTH, to_vectors
+from .layout import JOINT_COLUMNS, WIDTH, to_vectors
 from .tokenizer import MARGIN, Tokenizer, VectorQuantizedPart
 from .weights import Weights
 
@@ -138,4 +140,11 @@ def decode_codes(
 
 def encode_motion(weights: Weights, motion: Motion) -> Codes:
     """Canonical motion at 60 fps (F frames) to codes (2, levels, F // 8)."""
-    return encode_standardised(weights.tokenizer, weights.body_scaler.standardise(to_vectors(motion)))
+    vectors = empty((len(motion), WIDTH))
+    near: npt.NDArray[Any] = rot.IDENTITY
+    for part in blocks(len(motion), motion.rotations, vectors):
+        first = max(part.start - 1, 0)  # the frame before leads in: hemispheres and displacement follow it
+        raw = to_vectors(motion.slice(first, part.stop), near)[part.start - first :]
+        near = rot.from_half_log(raw[-1, JOINT_COLUMNS].reshape(-1, 3))
+        vectors[part] = weights.body_scaler.standardise(raw)
+    return encode_standardised(weights.tokenizer, vectors)

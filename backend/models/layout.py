@@ -35,8 +35,11 @@ HANDS_COLUMNS = _columns(HANDS_SLOTS)  # 114
 ROOT_COLUMNS = _columns((ROOT_SLOT,))
 
 
-def to_vectors(motion: Motion) -> npt.NDArray[np.float32]:
-    """Canonical motion (F frames at 60 fps) to (F, 219) raw vectors; ValueError for another skeleton or rate."""
+def to_vectors(motion: Motion, near: npt.ArrayLike = rot.IDENTITY) -> npt.NDArray[np.float32]:
+    """Canonical motion (F frames at 60 fps) to (F, 219) raw vectors; ValueError for another skeleton or rate.
+
+    near (4,) or (J, 4): quaternions whose hemisphere the first frame is put on.
+    """
     if not motion.skeleton.same_as(canonical()):
         raise ValueError("only motion on the canonical skeleton can become vectors: retarget it first")
     if motion.fps != FPS:
@@ -46,9 +49,8 @@ def to_vectors(motion: Motion) -> npt.NDArray[np.float32]:
         return vectors
     quaternions = np.asarray(motion.rotations, dtype=float)
     # start on the near hemisphere, then follow: a clip's vectors never jump and start out small
-    quaternions = np.concatenate(
-        [np.where(quaternions[:1, :, :1] < 0, -quaternions[:1], quaternions[:1]), quaternions[1:]]
-    )
+    away = np.sum(quaternions[:1] * near, axis=-1, keepdims=True) < 0
+    quaternions = np.concatenate([np.where(away, -quaternions[:1], quaternions[:1]), quaternions[1:]])
     half_logs = rot.to_half_log(rot.normalize(rot.continuous(quaternions)))
     vectors[:, JOINT_COLUMNS] = half_logs.reshape(len(motion), -1)
     vectors[1:, ROOT_COLUMNS] = np.diff(motion.root_positions, axis=0)

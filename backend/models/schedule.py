@@ -309,7 +309,9 @@ class _Run:
 
 
 def _padded(rows: Sequence[npt.NDArray[Any]], length: int) -> npt.NDArray[Any]:
-    """Clips of different length (T, D) in one array (B, length, D), zeros after the end."""
+    """Clips of different length (T, D) in one array (B, length, D), zeros after the end; a single one as it is."""
+    if len(rows) == 1:
+        return rows[0][None]
     out = np.zeros((len(rows), length, rows[0].shape[1]), dtype=rows[0].dtype)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row

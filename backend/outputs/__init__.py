@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend.progress import Progress
 from sg_blender_addon.core.bvh import write_bvh
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.motion import Motion
 
 from .files import check_writable, replacing
 
 if TYPE_CHECKING:
     from backend.pipeline import Performance
-    from backend.progress import Progress
     from backend.stages.audio import Audio
 
-__all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_report"]
+__all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_motion", "write_report"]
 
 SUFFIXES = (".bvh", ".npz", ".mp4", ".gif", ".png")
 
@@ -38,14 +39,13 @@ def check(path: str | Path, suffixes: Sequence[str] = SUFFIXES) -> Path:
 
 def write(path: str | Path, performance: Performance, audio: Audio, progress: Progress | None = None) -> None:
     """Write one output, whole or not at all. `audio` is what was heard: the film's sound."""
-    path = Path(path)
+    path, progress = Path(path), progress or Progress()
     kind = path.suffix.lower()
     if kind == ".bvh":
-        with replacing(path) as temporary:
-            write_bvh(performance.merged, temporary)
+        write_motion(path, performance.merged, progress)
     elif kind == ".npz":
-        with replacing(path) as temporary:
-            temporary.write_bytes(performance.wire())
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            performance.write(file)
     elif kind == ".png":
         from .sheet import write_sheet
 
@@ -54,13 +54,19 @@ def write(path: str | Path, performance: Performance, audio: Audio, progress: Pr
         from .video import write_mp4
 
         show = performance
-        write_mp4(path, show.merged, show.words, show.segments, audio.samples, audio.rate, progress)
+        write_mp4(path, show.merged, show.words, show.segments, audio, progress)
     elif kind == ".gif":
         from .video import write_gif
 
         write_gif(path, performance.merged, performance.words, performance.segments, progress)
     else:
         check(path)
+
+
+def write_motion(path: str | Path, motion: Motion, progress: Progress) -> None:
+    """One motion as BVH."""
+    with replacing(path) as temporary:
+        write_bvh(motion, temporary, told=lambda share: progress.stage("Writing", share))
 
 
 def write_report(path: str | Path, performance: Performance) -> None:

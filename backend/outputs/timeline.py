@@ -65,7 +65,7 @@ def draw_timeline(
     summary = f"{seconds:.1f} s   {len(words)} words   {len(segments)} gestures"
     small = ImageFont.load_default(15)
     draw.text((WIDTH - MARGIN - draw.textlength(summary, font=small), 22), summary, fill=_FAINT, font=small)
-    loudest = max(float(np.abs(samples).max(initial=0.0)), 1e-4)
+    loudest = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)), 1e-4)
     hues = {g: _HUES[i % len(_HUES)] for i, g in enumerate(dict.fromkeys(s.gesture_id for s in segments))}
     known = list(placements) + [None] * (len(segments) - len(placements))
     for line in lines:

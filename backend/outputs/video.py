@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from backend.progress import Progress
+from backend.stages.audio import Audio
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.storage import blocks
 from sg_blender_addon.core.timeline import Segment, Word
 from SG_dataset.figure import FigureRenderer
 
@@ -27,8 +30,9 @@ FPS = 30.0
 GIF_SIZE = (300, 340)
 GIF_FPS = 12.5  # hundredths of a second per frame must be whole
 LONGEST_GIF = 90.0
-BLOCK_SECONDS = 60.0
+BLOCK_SECONDS = 30.0
 SOUND_RATE = 48000
+SOUND_SECONDS = 10.0  # resampled at once
 _INK, _SPOKEN, _LABEL, _PAPER = (90, 96, 104), (20, 24, 28), (190, 75, 20), (238, 240, 242)
 
 
@@ -49,13 +53,12 @@ def frames(
     # One camera for the whole film, from poses all over it.
     sample = motion.at(np.linspace(0.0, motion.seconds, min(count, 200)))
     camera = FigureRenderer(sample, body, "front").body_camera(True)
-    block = round(BLOCK_SECONDS * fps)
-    for first in range(0, count, block):
-        times = np.arange(first, min(first + block, count)) / fps
+    for part in blocks(count, motion.rotations, size=round(BLOCK_SECONDS * fps)):
+        times = np.arange(part.start, part.stop) / fps
         renderer = FigureRenderer(motion.at(times), body, "front", camera=camera)
         for i, time in enumerate(times):
             if progress is not None:
-                progress.stage("Drawing", (first + i) / count)
+                progress.stage("Drawing", (part.start + i) / count)
             yield np.concatenate([renderer.frame(i), _caption(captions, float(time), size[0], caption, *fonts)])
 
 
@@ -80,11 +83,10 @@ def write_mp4(
     motion: Motion,
     words: tuple[Word, ...],
     segments: tuple[Segment, ...],
-    samples: npt.NDArray[np.floating[Any]],
-    rate: int,
+    audio: Audio,
     progress: Progress | None = None,
 ) -> None:
-    """A film with sound. samples (n,) mono at `rate`, full scale 1."""
+    """A film with sound."""
     import av
 
     pictures = frames(motion, words, segments, FPS, SIZE, CAPTION, progress)
@@ -98,14 +100,16 @@ def write_mp4(
             else:
                 picture.bit_rate = 2_000_000
             sound: Any = film.add_stream("aac", rate=SOUND_RATE, layout="mono", bit_rate=128_000)
-            voice = _sound(samples, rate, motion.seconds)
-            heard = 0
+            size = sound.codec_context.frame_size or 1024
+            voice = _frames(_sound(audio, motion.seconds), size)
             for i, image in enumerate(pictures):
                 film.mux(picture.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
                 # Sound and picture are written side by side, so that players need not seek.
-                until = min(len(voice), round((i + 1) / FPS * SOUND_RATE))
-                heard = _encode_sound(film, sound, voice, heard, until)
-            _encode_sound(film, sound, voice, heard, len(voice), last=True)
+                first, last = (round(k / FPS * SOUND_RATE) // size for k in (i, i + 1))
+                for frame in islice(voice, last - first):
+                    film.mux(sound.encode(frame))
+            for frame in voice:
+                film.mux(sound.encode(frame))
             film.mux(sound.encode(None))
             film.mux(picture.encode(None))
     except av.FFmpegError as error:
@@ -113,29 +117,30 @@ def write_mp4(
                         "cannot_write") from error  # fmt: skip
 
 
-def _sound(samples: npt.NDArray[np.floating[Any]], rate: int, seconds: float) -> npt.NDArray[np.float32]:
+def _sound(audio: Audio, seconds: float) -> Iterator[npt.NDArray[np.float32]]:
+    """The sound at SOUND_RATE, some seconds at a time."""
     import soxr
 
-    voice = np.asarray(samples[: round(seconds * rate)], dtype=np.float32)
-    return np.clip(soxr.resample(voice, rate, SOUND_RATE) if rate != SOUND_RATE else voice, -1.0, 1.0)
+    stream = soxr.ResampleStream(audio.rate, SOUND_RATE, 1, dtype="float32", quality="HQ")
+    end = min(seconds, audio.seconds)
+    for start in np.arange(0.0, end, SOUND_SECONDS).tolist():
+        piece = audio.clip(start, min(start + SOUND_SECONDS, end))
+        yield np.clip(stream.resample_chunk(piece, last=start + SOUND_SECONDS >= end), -1.0, 1.0)
 
 
-def _encode_sound(
-    film: Any, stream: Any, voice: npt.NDArray[np.float32], first: int, until: int, last: bool = False
-) -> int:
-    """Encode samples first..until in the codec's blocks; returns where it stopped."""
+def _frames(sound: Iterator[npt.NDArray[np.float32]], size: int) -> Iterator[Any]:
+    """The sound in the codec's frames of `size` samples; silence fills the last one."""
     import av
 
-    size = stream.codec_context.frame_size or 1024
-    while until - first >= size or (last and first < until):
-        block = np.zeros((1, size), np.float32)
-        piece = voice[first : min(first + size, until)]
-        block[0, : len(piece)] = piece
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, first, Fraction(1, SOUND_RATE)
-        film.mux(stream.encode(frame))
-        first += size
-    return first
+    left, first = np.zeros(0, np.float32), 0
+    for piece in chain(sound, [np.zeros(size - 1, np.float32)]):
+        left = np.concatenate([left, piece])
+        for start in range(0, len(left) - size + 1, size):
+            frame = av.AudioFrame.from_ndarray(left[None, start : start + size], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, first, Fraction(1, SOUND_RATE)
+            yield frame
+            first += size
+        left = left[len(left) // size * size :]
 
 
 def write_gif(

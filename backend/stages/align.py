@@ -73,6 +73,7 @@ def align(
     """
     warnings = list(script.warnings)
     job = _Job(audio, script.words, progress)
+    job.report(0.0)
     if not activity(audio).any():
         return [], [*warnings, "No speech was found in the recording, so the script was not used."]
     if _english(language):
@@ -104,8 +105,8 @@ def refine(audio: Audio, words: list[Word], language: str = "en", progress: Prog
         start, end = words[first].start - CUE_PAD, words[last - 1].end + CUE_PAD
         start = max(start, words[first - 1].end if first else 0.0)
         end = min(end, words[last].start if last < len(words) else audio.seconds)
+        job.report(first / len(words))
         _place(job, tool, first, last, max(start, 0.0), end)
-        job.report(last / len(words))
     for i, (word, placed) in enumerate(zip(words, job.found, strict=True)):
         if placed is None or (placed.score < RIGHT and abs(placed.start - word.start) > 0.4):
             job.found[i] = Placed(word.start, word.end, 0.0)
@@ -200,6 +201,7 @@ def _by_stretches(job: _Job, tool: Aligner) -> None:
         if left <= WHOLE_SECONDS and _place(job, tool, word, len(job.words), at, job.audio.seconds):
             return
         for share in (0.75, 0.55, 0.95):
+            job.report(word / len(job.words))
             last = int(np.searchsorted(letters, letters[word] + rate * min(PIECE_SECONDS, left) * share))
             last = min(max(last, word + 3), len(job.words))
             kept = _fitting(tool, job, word, last, at)
@@ -209,7 +211,6 @@ def _by_stretches(job: _Job, tool: Aligner) -> None:
             return
         word += len(kept)
         at = kept[-1].end
-        job.report(word / len(job.words))
 
 
 def _fitting(tool: Aligner, job: _Job, word: int, last: int, at: float) -> list[Placed]:

@@ -1,8 +1,8 @@
 """Read any recording into the two mono signals that the stages need, in blocks, whatever its length.
 
 Features are computed at 3840 Hz (512 samples per token, 7.5 tokens a second), speech recognition and forced alignment
-at 16 kHz. Both are resampled straight from the file's own rate while it is decoded, so a two-hour file costs a few
-hundred megabytes and never exists at its original rate and channel count in memory.
+at 16 kHz. Both are resampled straight from the file's own rate while it is decoded: the recording never exists at its
+original rate and channel count, and where the two signals are long they lie in files (see `core.storage`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from backend.progress import Progress
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.storage import Growing, release
 
 FEATURE_RATE = 3840
 SPEECH_RATE = 16000
@@ -63,7 +64,9 @@ class Audio:
     def clip(self, start: float, end: float) -> Floats:
         """The seconds `start`..`end` as float32 at 16 kHz."""
         first, last = (max(0, round(t * SPEECH_RATE)) for t in (start, end))
-        return self.speech[first:last].astype(np.float32)
+        samples = self.speech[first:last].astype(np.float32)
+        release(self.speech)
+        return samples
 
     @classmethod
     def from_samples(cls, samples: NDArray[Any], rate: int, warnings: tuple[str, ...] = ()) -> Audio:
@@ -221,24 +224,19 @@ class _Resampled:
 
     def __init__(self, source_rate: int, rate: int, dtype: type[np.floating[Any]]) -> None:
         self._stream = soxr.ResampleStream(source_rate, rate, 1, dtype="float32", quality="HQ")
-        self._bytes = bytearray()
-        self._dtype = np.dtype(dtype)
+        self._values = Growing(dtype)
         self._ratio = rate / source_rate
 
     def add(self, block: Floats, last: bool = False) -> None:
         out = self._stream.resample_chunk(block, last=last)
-        if self._dtype == np.float16:
+        if self._values.dtype == np.float16:
             out = np.clip(out, -60000.0, 60000.0)
-        self._bytes += np.ascontiguousarray(out, dtype=self._dtype).tobytes()
+        self._values.add(out)
 
     def finish(self, source_samples: int) -> NDArray[Any]:
         """The signal, with exactly ceil(samples x ratio) values (what librosa gives)."""
         self.add(np.zeros(0, np.float32), last=True)
-        wanted = int(np.ceil(source_samples * self._ratio))
-        missing = wanted * self._dtype.itemsize - len(self._bytes)
-        if missing > 0:
-            self._bytes += bytes(missing)
-        return np.frombuffer(self._bytes, dtype=self._dtype)[:wanted]
+        return self._values.finish(int(np.ceil(source_samples * self._ratio)))
 
 
 def _build(source: _Source, digest: str, progress: Progress | None, warnings: list[str]) -> Audio:

@@ -16,12 +16,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from backend.progress import Progress
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import Skeleton
+from sg_blender_addon.core.storage import copy, release
 from sg_blender_addon.core.timeline import Segment
 
+from .decode import make_continuous
 from .phases import Placement, minimum_jerk
 from .place import LibraryLike, VariantLike, find_variant
 
@@ -161,7 +164,7 @@ def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, va
 
 
 def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Placement, variant: VariantLike) -> None:
-    """Lay the upper body of `decoded` (the same frames, from codes) over the time of one gesture, in place."""
+    """Lay the upper body of `decoded` (the same time, from codes) over the time of one gesture, in place."""
     start, end = placed.start - CODE_MARGIN / 2, placed.end + CODE_MARGIN / 2
     first, last = _window(rhythm, start, end)
     if last <= first:
@@ -170,7 +173,7 @@ def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Pl
     rise = minimum_jerk((times - start) / CODE_MARGIN) * minimum_jerk((end - times) / CODE_MARGIN)
     shares = Shares.of(variant.motion(), variant.hand, variant.phases.stroke)
     weight = rise[:, None] * np.where(_upper(rhythm.skeleton), shares.joints, 0.0)
-    _mix_window(rotations[first:last], decoded.rotations[first:last], weight, placed, times)
+    _mix_window(rotations[first:last], decoded.at(times).rotations, weight, placed, times)
 
 
 def _mix_window(window: Array, shown: Array, weight: Array, placed: Placement, times: Array) -> None:
@@ -188,26 +191,31 @@ def placement(segment: Segment, variant: VariantLike, seconds: float) -> Placeme
 
 
 def blend(
-    rhythm: Motion, segments: Sequence[Segment], library: LibraryLike, *, decoded: Motion | None = None
+    rhythm: Motion,
+    segments: Sequence[Segment],
+    library: LibraryLike,
+    *,
+    decoded: Motion | None = None,
+    progress: Progress | None = None,
 ) -> Motion:
     """The rhythm with all segments laid over it, in order of time.
 
-    rhythm: canonical skeleton, any frame rate. decoded: the motion of the merged codes, frame by frame beside the
-    rhythm, for segments whose `blend` is "codes"; without it they are blended as motion. UserError where the library
+    rhythm: canonical skeleton, any frame rate. decoded: the motion of the merged codes, which begins with the rhythm,
+    for segments whose `blend` is "codes"; without it they are blended as motion. UserError where the library
     lacks a segment's gesture.
     """
-    if decoded is not None:
-        decoded = decoded.at(np.arange(len(rhythm)) / rhythm.fps)
-    rotations, roots = np.array(rhythm.rotations), np.array(rhythm.root_positions)
-    for segment in sorted(segments, key=lambda s: s.start):
+    progress = progress or Progress()
+    rotations, roots = copy(rhythm.rotations), copy(rhythm.root_positions)
+    for done, segment in enumerate(sorted(segments, key=lambda s: s.start)):
+        progress.stage("blend", done / len(segments))
         variant = find_variant(library, segment.gesture_id, segment.variant)
         placed = placement(segment, variant, rhythm.seconds)
         if segment.blend == "codes" and decoded is not None:
             _layer_decoded(rotations, rhythm, decoded, placed, variant)
         else:
             _layer(rotations, roots, rhythm, placed, variant)
-    for joint in range(len(rhythm.skeleton)):  # joint by joint: an hour of motion fits memory once, not twice
-        rotations[:, joint] = rot.continuous(rotations[:, joint])
+        release(rotations)
+    make_continuous(rotations)
     return replace(rhythm, root_positions=roots, rotations=rotations)
 
 

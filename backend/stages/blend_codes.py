@@ -27,12 +27,13 @@ import torch
 from backend.models.coding import encode_motion
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.weights import Weights
+from backend.progress import Progress
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.timeline import Segment
 
 from .blend import gesturing_joints, placement
-from .decode import fit_length
+from .decode import fit_length, resample
 from .embed import cache_folder
 from .generate import motion_of
 from .phases import Placement
@@ -133,12 +134,18 @@ def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCach
 
 
 def choose(
-    weights: Weights, segments: Sequence[Segment], library: LibraryLike, how: str, cache: CodeCache
+    weights: Weights,
+    segments: Sequence[Segment],
+    library: LibraryLike,
+    how: str,
+    cache: CodeCache,
+    progress: Progress | None = None,
 ) -> list[Segment]:
     """Segments with their `blend` set: "motion" or "codes" for all, or for each what "auto" measures. Locked ones keep
     theirs."""
-    result = []
-    for segment in segments:
+    progress, result = progress or Progress(), []
+    for done, segment in enumerate(segments):
+        progress.stage("blend", done / len(segments))
         mode = how
         if how == "auto":
             variant = find_variant(library, segment.gesture_id, segment.variant)
@@ -199,16 +206,17 @@ def decoded_motion(
     cache: CodeCache,
     *,
     exact: bool = False,
+    progress: Progress | None = None,
 ) -> Motion | None:
     """The motion of the merged codes, frame by frame beside the rhythm at 60 fps; None where no segment wants it."""
     if not any(s.blend == "codes" for s in segments):
         return None
     merged, spans = lay_over(weights, tokens, segments, library, seconds, cache)
-    return fit_length(motion_of(weights, merged, exact=exact, inserts=spans), seconds)
+    return fit_length(motion_of(weights, merged, exact=exact, inserts=spans, progress=progress), seconds)
 
 
 def tokens_of(weights: Weights, rhythm: Motion) -> Codes:
     """Codes of a rhythm that only its motion is known of; held at its end to whole tokens."""
-    motion = rhythm.resample(60.0)
+    motion = resample(rhythm, 60.0)
     tokens = int(np.ceil(len(motion) / FRAMES_PER_TOKEN))
     return encode_motion(weights, fit_length(motion, tokens * FRAMES_PER_TOKEN / 60.0))

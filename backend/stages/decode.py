@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +9,11 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import lfilter
 
 from backend.models.config import TOKENS_PER_SECOND
+from backend.progress import Progress
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.storage import blocks, empty
 
 from .feet import plant
 from .phases import minimum_jerk
@@ -25,7 +26,6 @@ MEAN_POSE_SECONDS = 1.2  # width of the running mean that amplitudes are scaled 
 CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
-RESAMPLE_BLOCK = 4096  # frames
 EDGE_FRAMES = 8  # one token
 _LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
@@ -46,27 +46,35 @@ def bound_root(root: Array, start: Array, fps: float) -> Array:
     return start + reach * np.tanh(path / reach)
 
 
-def scale_amplitude(motion: Motion, gain: float | Array) -> Motion:
-    """Scale the upper body's movement about its running mean pose by `gain` (a number or one per frame).
+def make_continuous(rotations: Array, *, unit: bool = False) -> None:
+    """`rotations.continuous` along the frames of (F, J, 4), in place; unit: scaled to length 1 as well."""
+    before = None
+    for part in blocks(len(rotations), rotations):
+        own = rot.normalize(rotations[part]) if unit else rotations[part]
+        own = rot.continuous(np.concatenate([own[:1] if before is None else before, own]))[1:]
+        rotations[part], before = own, own[-1:]
 
-    Hips, legs and the root stay, so feet stay planted. gain 1 returns the motion unchanged.
+
+def scale_amplitude(motion: Motion, gains: Array, progress: Progress | None = None) -> None:
+    """Scale the upper body's movement about its running mean pose by `gains` (F,), in place.
+
+    Hips, legs and the root stay, so feet stay planted. The motion's rotations are continuous.
     """
-    gains = np.broadcast_to(np.asarray(gain, dtype=float), (len(motion),))
     if len(motion) < 2 or np.allclose(gains, 1.0):
-        return motion
-    rotations = np.array(motion.rotations)
-    _scale_in_place(rotations, motion, gains)
-    return replace(motion, rotations=rotations)
-
-
-def _scale_in_place(rotations: Array, motion: Motion, gains: Array) -> None:
-    for joint, name in enumerate(motion.skeleton.names):  # joint by joint: an hour fits memory once, not four times
-        if name in _LOWER_BODY:
-            continue
-        moving = rot.continuous(rotations[:, joint])
-        mean = rot.normalize(gaussian_filter1d(moving, MEAN_POSE_SECONDS * motion.fps, axis=0, mode="nearest"))
-        away = rot.to_rotation_vector(rot.mul(rot.inverse(mean), moving))
-        rotations[:, joint] = rot.mul(mean, rot.from_rotation_vector(away * gains[:, None]))
+        return
+    progress = progress or Progress()
+    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in _LOWER_BODY]
+    rotations, width = motion.rotations, MEAN_POSE_SECONDS * motion.fps
+    reach = round(4 * width)  # frames to either side that the filter looks at
+    past = rotations[:0, joints]  # as they were before they were scaled
+    for part in blocks(len(motion), rotations):
+        progress.stage("amplitude", part.start / len(motion))
+        near = np.concatenate([past, rotations[part.start : part.stop + reach, joints]], dtype=float)
+        inside = slice(len(past), len(past) + part.stop - part.start)
+        mean = rot.normalize(gaussian_filter1d(near, width, axis=0, mode="nearest")[inside])
+        away = rot.to_rotation_vector(rot.mul(rot.inverse(mean), near[inside]))
+        rotations[part, joints] = rot.mul(mean, rot.from_rotation_vector(away * gains[part, None, None]))
+        past = near[max(0, inside.stop - reach) : inside.stop]
 
 
 def calm_gain(activity: Array, frames: int, fps: float) -> Array:
@@ -98,38 +106,48 @@ def fit_length(motion: Motion, seconds: float) -> Motion:
     frames = max(1, round(seconds * motion.fps))
     if len(motion) >= frames:
         return motion.slice(0, frames)
-    index: Sequence[int] = np.minimum(np.arange(frames), len(motion) - 1).tolist()
-    return replace(motion, root_positions=motion.root_positions[index], rotations=motion.rotations[index])
+    root = empty((frames, 3), motion.root_positions.dtype)
+    rotations = empty((frames, *motion.rotations.shape[1:]), motion.rotations.dtype)
+    for part in blocks(frames, motion.rotations, rotations):
+        index = np.minimum(np.arange(part.start, part.stop), len(motion) - 1)
+        root[part], rotations[part] = motion.root_positions[index], motion.rotations[index]
+    return replace(motion, root_positions=root, rotations=rotations)
 
 
-def finish(motion: Motion, seconds: float, *, intensity: float = 1.0, activity: Array | None = None) -> Motion:
+def finish(
+    motion: Motion,
+    seconds: float,
+    *,
+    intensity: float = 1.0,
+    activity: Array | None = None,
+    progress: Progress | None = None,
+) -> Motion:
     """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it.
 
-    Takes over the motion's arrays: an hour of rotations is in memory once.
+    Takes over the motion's arrays.
     """
+    progress = progress or Progress()
     motion = fit_length(motion, seconds)
-    rotations = motion.rotations
-    for joint in range(len(motion.skeleton)):
-        rotations[:, joint] = rot.continuous(rot.normalize(rotations[:, joint]))
+    make_continuous(motion.rotations, unit=True)
     gains = np.full(len(motion), intensity)
     if activity is not None:
         gains *= calm_gain(activity, len(motion), motion.fps)
-    if len(motion) > 1 and not np.allclose(gains, 1.0):
-        _scale_in_place(rotations, motion, gains)
-    _settle_ends(rotations)
+    scale_amplitude(motion, gains, progress.span(0.0, 0.6))
+    _settle_ends(motion.rotations)
     root = bound_root(motion.root_positions, motion.skeleton.offsets[0], motion.fps)
-    return plant(replace(motion, root_positions=root, rotations=rotations))
+    return plant(replace(motion, root_positions=root), progress.span(0.6, 1.0))
 
 
-def resample(motion: Motion, fps: float) -> Motion:
+def resample(motion: Motion, fps: float, progress: Progress | None = None) -> Motion:
     """`Motion.resample` in blocks and float32, for motions of any length."""
     if fps == motion.fps or len(motion) == 0:
         return replace(motion, fps=fps)
+    progress = progress or Progress()
     times = np.arange(max(1, round(motion.seconds * fps))) / fps
     root = np.empty((len(times), 3))
-    rotations = np.empty((len(times), len(motion.skeleton), 4), dtype=np.float32)
-    for first in range(0, len(times), RESAMPLE_BLOCK):
-        block = slice(first, first + RESAMPLE_BLOCK)
-        part = motion.at(times[block])
-        root[block], rotations[block] = part.root_positions, part.rotations
+    rotations = empty((len(times), len(motion.skeleton), 4))
+    for part in blocks(len(times), motion.rotations, rotations):
+        progress.stage("resample", part.start / len(times))
+        shown = motion.at(times[part])
+        root[part], rotations[part] = shown.root_positions, shown.rotations
     return replace(motion, fps=fps, root_positions=root, rotations=rotations)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from backend.progress import Progress
 from backend.stages.audio import FEATURE_RATE, Audio
+from sg_blender_addon.core.storage import blocks, empty
 
 COLUMNS = 437
 NOISE_COLUMN = 436
@@ -35,8 +36,8 @@ HOP = 512
 N_FFT = 2048
 TOKEN_RATE = FEATURE_RATE / HOP
 TEMPO_WINDOW = 384
-# Ten minutes: the longest clip that is analysed at once (about 150 MB).
-BLOCK = 4500
+# Two and a half minutes: the longest clip that is analysed at once (40 MB, and about a second until a cancel is seen).
+BLOCK = 1125
 # Rows computed beyond a block's borders: median filter 15, spectra 4, constant-Q filters and their resamplers the rest.
 MARGIN = 64
 SHORTEST = 15
@@ -77,10 +78,15 @@ def level(audio: Audio) -> Level:
 
 def _level(y: Floats) -> Level:
     count = rows(len(y))
-    power = np.zeros(count * HOP + HOP, np.float32)
-    power[HOP // 2 : HOP // 2 + len(y)] = np.square(y[: len(power) - HOP // 2])
     # Half-row sums, so that the window around row t is the two halves before and the two after it.
-    halves = power[: (count + 1) * HOP].reshape(-1, HOP).mean(axis=1, dtype=np.float64)
+    halves = np.empty(count + 1)
+    for part in blocks(count + 1, y):
+        power = np.zeros((part.stop - part.start, HOP), np.float32)
+        first = part.start * HOP - HOP // 2
+        piece = y[max(first, 0) : first + power.size]
+        lead = max(-first, 0)
+        power.reshape(-1)[lead : lead + len(piece)] = np.square(piece)
+        halves[part] = power.mean(axis=1, dtype=np.float64)
     smooth = 0.25 * np.r_[halves[0], halves[:-1]] + 0.5 * halves + 0.25 * np.r_[halves[1:], halves[-1]]
     frames = (10 * np.log10(smooth[:count] + 1e-12)).astype(np.float32)
     return Level(frames, float(np.percentile(frames, 95)), float(np.percentile(frames, 10)))
@@ -114,7 +120,7 @@ def extract(audio: Audio, progress: Progress | None = None) -> Floats:
         warnings.filterwarnings("ignore", message="n_fft=.* is too large", category=UserWarning)
         chroma = signal.chroma(harmonic)
     onset = _onset(percussive_db)
-    out = np.zeros((count, COLUMNS), np.float32)
+    out = empty((count, COLUMNS))
     out[:, 0:20], out[:, 20:40] = (part[:count] for part in _mfcc(loudness))
     out[:, 40:52] = chroma.T[:count]
     out[:, 52] = onset[:count]
@@ -206,11 +212,10 @@ class _Signal:
         if self.progress is not None:
             self.progress.stage("features", fraction)
 
-    def blocks(self) -> Iterator[tuple[int, int, int, int]]:
+    def blocks(self, harmonic: Floats) -> Iterator[tuple[int, int, int, int]]:
         """(start, stop, first, last) rows: the block itself, and the block with its margins."""
-        for start in range(0, self.rows, BLOCK):
-            stop = min(start + BLOCK, self.rows)
-            yield start, stop, max(0, start - MARGIN), min(self.rows, stop + MARGIN)
+        for part in blocks(self.rows, self.y, harmonic, size=BLOCK):
+            yield part.start, part.stop, max(0, part.start - MARGIN), min(self.rows, part.stop + MARGIN)
 
     def _piece(self, y: Floats, first: int, last: int) -> Floats:
         """The samples whose analysis gives rows `first`..`last`; a last piece keeps the samples after its last row."""
@@ -226,8 +231,8 @@ class _Signal:
 
         mel = np.zeros((128, self.rows), np.float32)
         percussive_mel = np.zeros_like(mel)
-        harmonic = np.zeros_like(self.y)
-        for start, stop, first, last in self.blocks():
+        harmonic = empty(self.y.shape)
+        for start, stop, first, last in self.blocks(harmonic):
             piece = self._piece(self.y, first, last)
             spectrum = librosa.stft(piece, n_fft=N_FFT, hop_length=HOP)
             inside = slice(start - first, stop - first)
@@ -250,7 +255,7 @@ class _Signal:
 
         tuning = self._tuning(harmonic)
         out = np.zeros((12, self.rows), np.float32)
-        for start, stop, first, last in self.blocks():
+        for start, stop, first, last in self.blocks(harmonic):
             piece = librosa.feature.chroma_cqt(
                 y=self._piece(harmonic, first, last), sr=FEATURE_RATE, hop_length=HOP, n_octaves=5, tuning=tuning
             )
@@ -264,7 +269,7 @@ class _Signal:
 
         pitches: list[NDArray[Any]] = []
         strengths: list[NDArray[Any]] = []
-        for start, stop, first, last in self.blocks():
+        for start, stop, first, last in self.blocks(harmonic):
             pitch, strength = librosa.piptrack(y=self._piece(harmonic, first, last), sr=FEATURE_RATE, n_fft=N_FFT)
             inside = slice(start - first, stop - first)
             found = pitch[:, inside] > 0

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from backend.progress import Progress
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import Skeleton
+from sg_blender_addon.core.storage import blocks, copy
 
 from .phases import minimum_jerk
 
@@ -63,6 +65,15 @@ def chain(motion: Motion, leg: Leg) -> tuple[Array, Array, Array, Array, Array]:
     return hip, knee, ankle, root, rot.mul(shin, motion.rotations[:, leg.foot])
 
 
+def leg_path(motion: Motion, leg: Leg) -> tuple[Array, Array, Array]:
+    """World hip and ankle positions (F, 3) and foot rotations (F, 4) of a motion of any length."""
+    frames = len(motion)
+    hip, ankle, foot = np.empty((frames, 3)), np.empty((frames, 3)), np.empty((frames, 4))
+    for part in blocks(frames, motion.rotations):
+        hip[part], _, ankle[part], _, foot[part] = chain(motion.slice(part.start, part.stop), leg)
+    return hip, ankle, foot
+
+
 def runs(mask: Array) -> list[tuple[int, int]]:
     """Start and end (excluded) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
@@ -83,13 +94,21 @@ def contacts(ankle: Array, rest_height: float, fps: float) -> list[tuple[int, in
 
 def _without_drift(ankle: Array, start: int, end: int, fps: float) -> list[tuple[int, int]]:
     """Split a contact whose foot creeps too far: it is lifted for a short step and set down again."""
-    away = np.linalg.norm((ankle[start:end] - ankle[start])[:, [0, 2]], axis=1)
-    far = np.flatnonzero(away > LONGEST_DRIFT)
-    step = round(STEP_SECONDS * fps)
-    if not len(far) or start + int(far[0]) + step >= end:
-        return [(start, end)]
-    middle = start + int(far[0])
-    return [(start, middle), *_without_drift(ankle, middle + step, end, fps)]
+    found, step = [], round(STEP_SECONDS * fps)
+    while (away := _drifted(ankle, start, end)) is not None and away + step < end:
+        found.append((start, away))
+        start = away + step
+    return [*found, (start, end)]
+
+
+def _drifted(ankle: Array, start: int, end: int) -> int | None:
+    """The first frame of start..end that is too far from where the foot was set down at `start`."""
+    for part in blocks(end - start):
+        near = ankle[start + part.start : start + part.stop]
+        far = np.flatnonzero(np.linalg.norm((near - ankle[start])[:, [0, 2]], axis=1) > LONGEST_DRIFT)
+        if len(far):
+            return start + part.start + int(far[0])
+    return None
 
 
 def _targets(
@@ -155,11 +174,10 @@ def solve(motion: Motion, leg: Leg, target: Array, foot: Array) -> Array:
     return np.stack(local, axis=1)
 
 
-def _lowering(motion: Motion, targets: list[Array]) -> Array:
+def _lowering(motion: Motion, hips: list[Array], targets: list[Array]) -> Array:
     """How far (F,) the hips must sink so that both legs reach their targets."""
     need = np.zeros(len(motion))
-    for leg, target in zip(legs(motion.skeleton), targets, strict=True):
-        hip = chain(motion, leg)[0]
+    for leg, hip, target in zip(legs(motion.skeleton), hips, targets, strict=True):
         length = REACH * float(
             np.linalg.norm(motion.skeleton.offsets[leg.knee]) + np.linalg.norm(motion.skeleton.offsets[leg.foot])
         )
@@ -170,31 +188,36 @@ def _lowering(motion: Motion, targets: list[Array]) -> Array:
     return gaussian_filter1d(maximum_filter1d(need, width, mode="nearest"), width / 4, mode="nearest")
 
 
-def plant(motion: Motion) -> Motion:
+def plant(motion: Motion, progress: Progress | None = None) -> Motion:
     """The same motion with feet that stand where they stand; only root height, thighs, shins and feet change."""
     if len(motion) < 2:
         return motion
+    progress = progress or Progress()
     skeleton = motion.skeleton
     rest = skeleton.rest_positions()
     both = legs(skeleton)
     # First the whole figure: soles on the floor on average, so that the legs keep their bend.
-    paths = [chain(motion, leg) for leg in both]
-    height = np.median([np.median(path[2][:, 1]) - rest[leg.foot][1] for leg, path in zip(both, paths, strict=True)])
+    height = np.median([np.median(leg_path(motion, leg)[1][:, 1]) - rest[leg.foot][1] for leg in both])
     motion = replace(motion, root_positions=motion.root_positions - np.array([0.0, height, 0.0]))
-    targets, feet = [], []
-    for leg in both:
-        _, _, ankle, _, foot = chain(motion, leg)
+    hips, targets, feet = [], [], []
+    for number, leg in enumerate(both):
+        progress.stage("feet", 0.2 + 0.2 * number)
+        hip, ankle, foot = leg_path(motion, leg)
         foot = rot.continuous(foot)
         spans = contacts(ankle, rest[leg.foot][1], motion.fps)
         target, turned = _targets(ankle, foot, spans, leg, skeleton) if spans else (ankle, foot)
+        hips.append(hip)
         targets.append(target)
         feet.append(turned)
     root = motion.root_positions.copy()
-    root[:, 1] -= _lowering(motion, targets)
+    root[:, 1] -= _lowering(motion, hips, targets)
     motion = replace(motion, root_positions=root)
-    rotations = motion.rotations.copy()
-    for leg, target, foot in zip(both, targets, feet, strict=True):
-        rotations[:, [leg.hip, leg.knee, leg.foot]] = solve(motion, leg, target, foot)
+    rotations = copy(motion.rotations)
+    for part in blocks(len(motion), motion.rotations, rotations):
+        progress.stage("feet", 0.6 + 0.4 * part.start / len(motion))
+        piece = motion.slice(part.start, part.stop)
+        for leg, target, foot in zip(both, targets, feet, strict=True):
+            rotations[part, [leg.hip, leg.knee, leg.foot]] = solve(piece, leg, target[part], foot[part])
     return replace(motion, rotations=rotations)
 
 

@@ -15,6 +15,7 @@ from backend.models.weights import Weights
 from backend.progress import Progress
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
+from sg_blender_addon.core.storage import empty, release
 
 from . import decode
 
@@ -78,12 +79,14 @@ def motion_of(
     length = tokens.shape[2]
     skeleton = canonical()
     root = np.empty((length * FRAMES_PER_TOKEN, 3))
-    rotations = np.empty((length * FRAMES_PER_TOKEN, len(skeleton), 4), dtype=np.float32)
+    rotations = empty((length * FRAMES_PER_TOKEN, len(skeleton), 4))
     place: npt.NDArray[np.floating] = skeleton.offsets[0]
     for start, end, low, high in pieces(length, BLOCK):
         part = progress.span(start / length, end / length) if progress is not None else None
         near = [(a - low, b - low) for a, b in inserts if a >= low and b <= high]
         vectors = decode_codes(weights, tokens[:, :, low:high], inserts=near, exact=exact, progress=part)
+        if part is not None:
+            part.check()
         # The frame before the block leads in: its displacement to the first frame is the block's own.
         lead = 1 if start > low else 0
         first, last = (start - low) * FRAMES_PER_TOKEN - lead, (end - low) * FRAMES_PER_TOKEN
@@ -91,6 +94,7 @@ def motion_of(
         root[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.root_positions[lead:]
         rotations[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.rotations[lead:]
         place = block.root_positions[-1]
+        release(rotations)
     return Motion(FPS, skeleton, root, rotations)
 
 
@@ -105,5 +109,6 @@ def rhythm(
     progress: Progress | None = None,
 ) -> Motion:
     """Codes to the finished rhythmic motion of `seconds`, 60 fps; `activity` (T,) calms it in long silence."""
-    motion = motion_of(weights, tokens, exact=exact, progress=progress)
-    return decode.finish(motion, seconds, intensity=intensity, activity=activity)
+    progress = progress or Progress()
+    motion = motion_of(weights, tokens, exact=exact, progress=progress.span(0.0, 0.5))
+    return decode.finish(motion, seconds, intensity=intensity, activity=activity, progress=progress.span(0.5, 1.0))

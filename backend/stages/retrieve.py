@@ -29,6 +29,7 @@ CLOSEST_SECONDS = 1.2
 # The same gesture again loses this share of its confidence, recovering over the given seconds.
 REPEAT_LOSS = 0.6
 REPEAT_SECONDS = 20.0
+SENTENCES = 16  # scored at once: well under a second until a cancel is seen
 
 Floats = NDArray[np.float32]
 
@@ -110,8 +111,8 @@ def _embedded(
     ids, labels = scorer.ids, scorer.labels
     worth = np.zeros(len(words), np.float32)
     which = np.zeros((len(words), len(ids)), np.float32)
-    for start in range(0, len(spans), 64):
-        batch = spans[start : start + 64]
+    for start in range(0, len(spans), SENTENCES):
+        batch = spans[start : start + SENTENCES]
         if progress is not None:
             progress.stage("retrieve", start / len(spans))
         scored = scorer.score([[words[i].text for i in span] for span in batch])

@@ -50,7 +50,8 @@ class Transcript(list[Word]):
         self.language, self.warnings = language, warnings
 
 
-Engine = Callable[[Floats, str | None], tuple[list[Heard], str]]
+# Takes samples, the language if known, and whom to tell how many seconds of them are done (who may raise `Cancelled`).
+Engine = Callable[[Floats, str | None, Callable[[float], None]], tuple[list[Heard], str]]
 
 
 def transcribe(
@@ -70,6 +71,7 @@ def transcribe(
         raise UserError(
             f"There is no speech recogniser called {engine!r}.", f"Choose {' or '.join(_ENGINES)}.", "unknown_engine"
         )
+    progress = progress or Progress()
     voice = activity(audio)
     if not voice.any():
         return Transcript([], language or "en", ["No speech was found in the recording."])
@@ -77,13 +79,17 @@ def transcribe(
     heard: list[Heard] = []
     found = language
     for start, end in _pieces(audio.seconds, voice):
-        if progress is not None:
-            progress.stage("transcribe", start / audio.seconds)
-        part, found = recognise(audio.clip(start, end), found or None)
+        told = _reporter(progress.span(start / audio.seconds, end / audio.seconds), end - start)
+        told(0.0)
+        part, found = recognise(audio.clip(start, end), found or None, told)
         heard += [Heard(h.text, h.start + start, h.end + start) for h in part]
     words = join_words(heard, audio.seconds, found or "en")
     words = [w for w in words if _voiced(w, voice)]
     return Transcript(words, found or "en", [] if words else ["No speech was found in the recording."])
+
+
+def _reporter(progress: Progress, seconds: float) -> Callable[[float], None]:
+    return lambda done: progress.stage("transcribe", done / seconds)
 
 
 def _pieces(seconds: float, voice: Floats) -> Iterator[tuple[float, float]]:
@@ -176,7 +182,7 @@ def _faster_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("faster-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
         segments, info = whisper.transcribe(
             samples,
             language=spoken if whisper.model.is_multilingual else "en",
@@ -185,7 +191,10 @@ def _faster_whisper(model: str, language: str) -> Engine:
             # Text that conditions the next window is what sends small models into loops.
             condition_on_previous_text=False,
         )
-        heard = [Heard(w.word, float(w.start), float(w.end)) for s in segments for w in (s.words or [])]
+        heard: list[Heard] = []
+        for segment in segments:  # each is recognised when it is asked for
+            heard += [Heard(w.word, float(w.start), float(w.end)) for w in segment.words or []]
+            told(float(segment.end))
         return heard, str(info.language)
 
     return recognise
@@ -227,7 +236,7 @@ def _openai_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("openai-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
         result = whisper.transcribe(
             samples,
             language=spoken if whisper.is_multilingual else "en",

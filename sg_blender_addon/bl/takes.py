@@ -25,7 +25,8 @@ def save(take: Take) -> str:
     with contextlib.suppress(OSError):
         path = path_of(name)
         temporary = path.with_suffix(".new")
-        temporary.write_bytes(wire.pack(meta, wire.motion_arrays("rhythm", take.rhythm)))
+        with temporary.open("wb") as file:
+            wire.write(file, meta, wire.motion_arrays("rhythm", take.rhythm))
         os.replace(temporary, path)
         _prune(path.parent)
     return name

@@ -6,6 +6,7 @@ The routes are those of docs/protocol.md. A call blocks, so it belongs into a jo
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,10 @@ class Api:
 
     def blend(self, meta: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """(meta, arrays) of the merged motion for a rhythm motion and the segments an animator arranged."""
-        return self._wire("POST", "/v1/blend", data=wire.pack(dict(meta), dict(arrays)))
+        with tempfile.TemporaryFile() as body:
+            wire.write(body, meta, arrays)
+            body.seek(0)
+            return self._wire("POST", "/v1/blend", data=body)
 
     def _status(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> JobStatus:
         data = self._json(method, path, body=body)
@@ -164,13 +168,24 @@ class Api:
         return data
 
     def _wire(self, method: str, path: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        meta, arrays = wire.unpack(self._request(method, path, **options))
-        return dict(meta), dict(arrays)
+        """An answer with motions, by way of a file: an hour of them is too much to hold twice."""
+        try:
+            with tempfile.TemporaryFile() as file:
+                for chunk in self._chunks(method, path, **options):
+                    file.write(chunk)
+                return wire.unpack(file)
+        except OSError as error:
+            raise UserError(
+                f"The backend's answer cannot be kept: {error.strerror or error}.", "Make room on the disk.", "disk"
+            ) from error
 
     def _request(self, method: str, path: str, **options: Any) -> bytes:
+        return b"".join(self._chunks(method, path, **options))
+
+    def _chunks(self, method: str, path: str, **options: Any) -> Iterator[bytes]:
         answer = self._send(method, path, stream=True, **options)
         try:
-            return b"".join(_limited(answer.iter_content(CHUNK)))
+            yield from _limited(answer.iter_content(CHUNK))
         except requests.RequestException as error:
             raise self._unreachable(error) from error
 

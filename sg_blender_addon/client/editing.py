@@ -91,7 +91,8 @@ def catalogue(api: Api, library: str = "starter") -> tuple[GestureInfo, ...]:
 def read_take(path: Path) -> Motion:
     """The rhythm of a kept take; UserError when it is not on this machine."""
     try:
-        meta, arrays = wire.unpack(path.read_bytes())
+        with path.open("rb") as file:
+            meta, arrays = wire.unpack(file)
     except OSError as error:
         raise UserError(
             "The motion behind these gestures is not on this machine any more.",

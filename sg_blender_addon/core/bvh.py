@@ -21,12 +21,14 @@ from .errors import UserError
 from .motion import Motion
 from .rotations import Array
 from .skeleton import Skeleton
+from .storage import blocks
 
 MAX_JOINTS = 1000
 MAX_BYTES = 2_000_000_000
 _HINT = "Export it again as a BVH file with one skeleton and try once more."
 _POSITIONS = ("Xposition", "Yposition", "Zposition")
-_WRITE_CHUNK = 4096
+_WRITE_CHUNK = 2048  # frames; their text takes 5 MB
+Told = Callable[[float], object]
 
 
 @dataclass
@@ -194,8 +196,9 @@ def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Arr
     return root, rot.continuous(rotations)
 
 
-def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY") -> None:
-    """Write a BVH file atomically: the file appears whole or not at all.
+def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY", told: Told = lambda share: None) -> None:
+    """Write a BVH file atomically: the file appears whole or not at all, also when `told`, called with the share that
+    is written, raises.
 
     The root's OFFSET is zero and its position channels are absolute, so that readers that add the two and readers
     that do not agree. Raises UserError when the place cannot be written.
@@ -207,7 +210,7 @@ def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY") -> None:
             with os.fdopen(handle, "w", encoding="ascii", errors="replace", newline="\n") as file:
                 file.write("HIERARCHY\n")
                 sequence = _write_hierarchy(file, motion.skeleton, order)
-                _write_frames(file, motion, order, sequence)
+                _write_frames(file, motion, order, sequence, told)
             Path(temporary).chmod(0o644)
             os.replace(temporary, path)
         except BaseException:
@@ -248,10 +251,11 @@ def _write_hierarchy(file: TextIO, skeleton: Skeleton, order: str) -> list[int]:
     return sequence
 
 
-def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int]) -> None:
+def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int], told: Told) -> None:
     file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.8f}\n")
-    for start in range(0, len(motion), _WRITE_CHUNK):  # in pieces: an hour of text would fill the memory
-        part = motion.slice(start, start + _WRITE_CHUNK)
+    for block in blocks(len(motion), motion.rotations, size=_WRITE_CHUNK):
+        told(block.start / len(motion))
+        part = motion.slice(block.start, block.stop)
         euler = np.degrees(rot.to_euler(part.rotations[:, sequence], order))
         values = np.concatenate([part.root_positions, euler.reshape(len(part), -1)], axis=1)
         line = " ".join(["%.5f"] * values.shape[1]) + "\n"

@@ -15,6 +15,7 @@ import numpy as np
 
 from .motion import Motion
 from .rotations import Array
+from .storage import blocks
 from .timeline import Segment
 
 _SAME = np.radians(0.3)  # joints closer than this are the same pose
@@ -65,8 +66,10 @@ def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> 
 
 def _differs(rhythm: Motion, merged: Motion) -> Array:
     """Per frame whether any joint differs visibly (bool, F)."""
-    dots = np.abs(np.sum(rhythm.rotations * merged.rotations, axis=-1))
-    result: Array = (dots < np.cos(_SAME / 2)).any(axis=1)
+    result: Array = np.empty(len(rhythm), bool)
+    for part in blocks(len(rhythm), rhythm.rotations, merged.rotations):
+        dots = np.abs(np.sum(rhythm.rotations[part] * merged.rotations[part], axis=-1))
+        result[part] = (dots < np.cos(_SAME / 2)).any(axis=1)
     return result
 
 

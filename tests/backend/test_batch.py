@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from backend import batch
 from backend.batch import read_manifest
 from backend.cli import main
 from sg_blender_addon.core.bvh import read_bvh
@@ -39,6 +41,24 @@ def lines(tmp_path: Path) -> Path:
 def states(folder: Path) -> dict[str, str]:
     with (folder / "batch.csv").open(encoding="utf-8") as file:
         return {row["name"]: row["state"] for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize(("most", "passes"), [(10_000, [2]), (1, [1, 1])])
+def test_long_lines_are_not_collected(
+    tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, most: int, passes: list[int]
+) -> None:
+    """Eight recordings of an hour side by side would not fit into memory."""
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", speechlike(1.0), 16000)
+    settings = GenerateSettings(weights=str(tiny_weights), retriever="off")
+    lines = read_manifest(table(tmp_path, "speech\na.wav\nb.wav\n"), settings)
+    run = batch.Batch(lines, tmp_path / "out", ["bvh"], "cpu", 1, threading.Event())
+    together: list[int] = []
+    codes = run._codes
+    monkeypatch.setattr(run, "_codes", lambda same, progress: together.append(len(same)) or codes(same, progress))
+    monkeypatch.setattr(batch, "MOST_ROWS", most)
+    assert [o.state for o in run.run()] == ["done", "done"]
+    assert together == passes
 
 
 def test_a_table_with_a_failing_line(

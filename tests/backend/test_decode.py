@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from backend.stages import decode, feet
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core import storage
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from tests.backend.toys import swaying
@@ -98,7 +99,8 @@ def test_root_never_drifts_away() -> None:
 @pytest.mark.parametrize("gain", [0.0, 0.5, 1.5])
 def test_intensity_scales_the_upper_body_only(gain: float) -> None:
     motion = swaying(6.0)
-    scaled = decode.scale_amplitude(motion, gain)
+    scaled = replace(motion, rotations=motion.rotations.copy())
+    decode.scale_amplitude(scaled, np.full(len(motion), gain))
     lower = [motion.skeleton.index(n) for n in decode._LOWER_BODY]
     assert np.array_equal(scaled.rotations[:, lower], motion.rotations[:, lower])
     arm = motion.skeleton.index("RightArm")
@@ -108,7 +110,6 @@ def test_intensity_scales_the_upper_body_only(gain: float) -> None:
 
     ratio = movement(scaled) / movement(motion)
     assert (ratio < 1) == (gain < 1) and (ratio > 1) == (gain > 1)
-    assert decode.scale_amplitude(motion, 1.0) is motion
 
 
 def test_long_silence_is_calm_and_short_pauses_are_not() -> None:
@@ -122,6 +123,31 @@ def test_long_silence_is_calm_and_short_pauses_are_not() -> None:
     assert np.abs(np.diff(gain)).max() < 0.05
     assert decode.calm_gain(np.zeros(8), 60, 60.0).max() == pytest.approx(decode.CALM)
     assert decode.calm_gain(np.zeros(0), 10, 60.0).shape == (10,)
+
+
+def test_a_long_motion_is_finished_in_blocks_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filters, hemispheres and contacts must not show where a block ends."""
+    activity = np.clip(np.sin(np.arange(200) / 9.0), 0.0, 1.0)
+
+    def finished() -> Motion:
+        return decode.finish(restless(20.0, seed=2), 20.0, intensity=1.3, activity=activity)
+
+    at_once = finished()
+    monkeypatch.setattr(storage, "BLOCK", 100)  # less than the filters' reach, and no whole number of them
+    monkeypatch.setattr(storage, "LARGE", 0)  # everything in files
+    in_blocks = finished()
+    np.testing.assert_allclose(in_blocks.rotations, at_once.rotations, atol=1e-12)
+    np.testing.assert_allclose(in_blocks.root_positions, at_once.root_positions, atol=1e-12)
+    for fps in (24.0, 60.0):
+        a, b = decode.resample(at_once, fps), at_once.resample(fps)
+        np.testing.assert_allclose(a.rotations, b.rotations, atol=1e-6)
+
+
+def test_a_foot_that_creeps_for_hours_is_set_down_again_and_again() -> None:
+    ankle = np.zeros((300_000, 3))
+    ankle[:, 0] = np.arange(300_000) / 10  # 6 cm/s
+    spans = feet.contacts(ankle, 8.0, 60.0)
+    assert len(spans) > 1500 and all(ankle[b - 1, 0] - ankle[a, 0] <= feet.LONGEST_DRIFT + 0.2 for a, b in spans)
 
 
 def test_length_follows_the_audio() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +77,9 @@ def test_report_is_the_contract(performance: Performance) -> None:
             "alternatives"} <= set(first)  # fmt: skip
     assert set(first["alternatives"][0]) == {"gesture_id", "label", "confidence"}
     assert report["timing"]["total_s"] > 0
-    meta, arrays = unpack(performance.wire())
+    written = io.BytesIO()
+    performance.write(written)
+    meta, arrays = unpack(written)
     assert motion_from("merged", meta, arrays).rotations.shape == performance.merged.rotations.shape
 
 
@@ -96,19 +100,35 @@ def test_a_range_gets_gestures_only_there(resources: Resources, settings: Genera
     assert ranged.segments and all(5.0 <= ranged.words[s.word_index].start < 12.0 for s in ranged.segments)
 
 
-def test_cancel_between_tokens(resources: Resources, settings: GenerateSettings) -> None:
-    progress = Progress()
+STAGES = (
+    "Reading the recording", "Finding the words", "Listening to the rhythm", "Generating motion", "Choosing gestures",
+    "Building the motion", "Blending gestures",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("when", STAGES)
+def test_cancel_within_any_stage(settings: GenerateSettings, when: str) -> None:
+    """Not only between stages: over an hour of speech each of them takes a minute."""
+    stop = threading.Event()
     seen: list[str] = []
 
-    def stop(stage: str, fraction: float) -> None:
+    def listen(stage: str, fraction: float) -> None:
         seen.append(stage)
-        if stage == "Generating motion":
-            progress.cancel()
+        if stage == when:
+            stop.set()
 
-    progress._listener = stop
     with pytest.raises(Cancelled):
-        generate_performance(SPEECH, settings, resources, progress)
-    assert seen[-1] == "Generating motion"
+        generate_performance(SPEECH, settings, Resources("cpu"), Progress(listen, stop))
+    assert seen[-1] == when and seen.count(when) == 1
+
+
+def test_every_stage_says_how_far_it_is(settings: GenerateSettings) -> None:
+    said: dict[str, list[float]] = {}
+    progress = Progress(lambda stage, fraction: said.setdefault(stage, []).append(fraction))
+    generate_performance(SPEECH, settings, Resources("cpu"), progress)
+    assert [stage for stage in said if stage in STAGES] == list(STAGES)
+    everything = [fraction for stage in said for fraction in said[stage]]
+    assert everything == sorted(everything) and everything[-1] == 1.0
 
 
 def test_trims_and_speed_are_as_heard(settings: GenerateSettings) -> None:

@@ -34,6 +34,22 @@ def test_wire_round_trip() -> None:
         wire.motion_from("merged", again_meta, arrays)
 
 
+def test_wire_takes_arrays_of_any_shape_from_memory_or_a_file() -> None:
+    given = {
+        "columns": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        "none": np.zeros((0, 3)),
+        "flags": np.array([True, False]),
+        "part": np.arange(20)[::2],
+    }
+    packed = wire.pack({}, given)
+    other = io.BytesIO()  # as numpy writes it: compressed, columns first
+    np.savez_compressed(other, meta=np.frombuffer(b"{}", np.uint8), **given)
+    for source in (packed, io.BytesIO(packed), other):
+        _, arrays = wire.unpack(source)
+        for name, array in given.items():
+            assert arrays[name].dtype == array.dtype and np.array_equal(arrays[name], array)
+
+
 def test_wire_refuses_damage_pickles_and_bombs() -> None:
     good = wire.pack({"a": 1}, {"x": np.zeros(1000)})
     pickled = io.BytesIO()
@@ -45,6 +61,9 @@ def test_wire_refuses_damage_pickles_and_bombs() -> None:
     np.savez_compressed(bomb, x=np.zeros(10_000_000))
     with pytest.raises(UserError, match="larger"):
         wire.unpack(bomb.getvalue(), max_bytes=1_000_000)
+    liar = good.replace(b"(1000,)", b"(9**9,)").replace(b"(1000,)", b"(9999,)")
+    with pytest.raises(UserError, match="damaged"):
+        wire.unpack(liar)
 
 
 def test_not_finite_motion_is_refused() -> None:
