@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import atexit
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 import bpy.utils.previews
 
 from ..client.editing import GestureInfo
-from ..client.job import TICK_S, Job
+from ..client.job import Job
 from ..client.pictures import PictureRequest, picture_file
 from ..client.pictures import refresh as fetch
 from ..core.errors import UserError
 from . import catalogue, live, machine
 
 LAST_BREATH_S = 2.0
+PUMP_S = 0.05
+"""Between two looks: reading a picture takes Blender some milliseconds, and somebody may be watching the playback."""
 
 _icons: bpy.utils.previews.ImagePreviewCollection | None = None
 _awaited: dict[str, Path] = {}
 """Icons that were shown before their file was there."""
+_ahead: Iterator[int] = iter(())
 _job: Job[None] | None = None
 _request: PictureRequest | None = None
 
@@ -43,7 +47,7 @@ def icon(gesture: GestureInfo) -> int:
 
 def refresh() -> None:
     """Start to bring the list and the pictures of the preferences' library up to date."""
-    global _job, _request  # noqa: PLW0603 - one set of pictures per Blender
+    global _job, _request, _ahead  # noqa: PLW0603 - one set of pictures per Blender
     try:
         request = PictureRequest(machine.backend_choice(), machine.library(), _folder())
     except UserError:  # offline, say: whatever is done with a gesture next will tell
@@ -52,20 +56,25 @@ def refresh() -> None:
         return
     _cancel()
     keep = functools.partial(catalogue.remember, catalogue.file_of(request.library))
-    _request = request
+    _request, _ahead = request, _read_ahead()
     _job = Job("pictures", lambda control: fetch(live.connection, request, keep, control)).start()
-    bpy.app.timers.register(_pump, first_interval=TICK_S, persistent=True)
+    bpy.app.timers.register(_pump, first_interval=PUMP_S, persistent=True)
 
 
 def tick() -> bool:
-    """Let arrived pictures into their icons. True while more may come."""
+    """Let arrived pictures into their icons; when all are here, make the next icon. True while there is more to do."""
     running = _job is not None and not _job.tick().finished
     for name in [name for name, path in _awaited.items() if path.exists()]:
         del _awaited[name]
         if _icons is not None and name in _icons:
             _icons[name].reload()
             _read(_icons[name])
-    return running
+    return running or next(_ahead, None) is not None
+
+
+def _read_ahead() -> Iterator[int]:
+    """All icons, one at a time: a page of them at once would be felt when the dialog turns to it."""
+    yield from (icon(gesture) for gesture in catalogue.gestures())
 
 
 def _read(preview: bpy.types.ImagePreview) -> None:
@@ -74,7 +83,7 @@ def _read(preview: bpy.types.ImagePreview) -> None:
 
 
 def _pump() -> float | None:
-    return TICK_S if tick() else None
+    return PUMP_S if tick() else None
 
 
 def _folder() -> Path:
