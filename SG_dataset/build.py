@@ -8,10 +8,11 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from SG_dataset.compiler.compile import Compiled, compile_variant
+from sg_blender_addon.core.motion import Motion
+from SG_dataset.compiler.compile import compile_variant
 from SG_dataset.library import BUILT, FILE, NewGesture, NewVariant, write_library
 from SG_dataset.notation import FOLDER, GestureSpec, read_gestures
-from SG_dataset.sheet import thumbnail
+from SG_dataset.sheet import PhaseTimes, thumbnail
 
 INFO = {
     "name": "starter",
@@ -22,9 +23,9 @@ INFO = {
 PICTURE = 192  # pixels
 
 
-def picture(compiled: Compiled, size: int = PICTURE) -> bytes:
+def picture(motion: Motion, phases: PhaseTimes, size: int = PICTURE) -> bytes:
     """A small PNG of the stroke, with its path."""
-    image = PillowImage.fromarray(thumbnail(compiled.motion, compiled.phases, size))
+    image = PillowImage.fromarray(thumbnail(motion, phases, size))
     out = io.BytesIO()
     image.quantize(96).save(out, "PNG", optimize=True)
     return out.getvalue()
@@ -44,7 +45,7 @@ def new_gesture(spec: GestureSpec, with_picture: bool = True) -> NewGesture:
         spec.examples,
         spec.tags,
         variants,
-        picture(compiled[0]) if with_picture else b"",
+        picture(compiled[0].motion, compiled[0].phases) if with_picture else b"",
     )
 
 

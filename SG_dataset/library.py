@@ -63,7 +63,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Gesture:
-    """A gesture with its texts and variants; ids keep their leading zeros."""
+    """A gesture with its texts and variants; ids keep their leading zeros.
+
+    `picture` names what its picture shows: another picture, another name. Empty if there is nothing to show."""
 
     id: str
     label: str
@@ -72,6 +74,7 @@ class Gesture:
     examples: tuple[Example, ...]
     tags: Mapping[str, Any]
     variants: tuple[Variant, ...]
+    picture: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The gesture as the command line's --json prints it."""
@@ -82,6 +85,7 @@ class Gesture:
             "meanings": list(self.meanings),
             "examples": [{"text": e.text, "word": e.word} for e in self.examples],
             "tags": dict(self.tags),
+            "picture": self.picture,
             "variants": [
                 {
                     "number": v.number,
@@ -136,13 +140,14 @@ class Library:
         try:
             with zipfile.ZipFile(path) as archive:
                 index = json.loads(archive.read("index.json"))
+                checksums = {entry.filename: f"{entry.CRC:08x}" for entry in archive.infolist()}
             if index["format"] != FORMAT:
                 raise UserError(
                     f"{path} was built by another version.",
                     "Build it again: python -m SG_dataset build.",
                     "library_version",
                 )
-            gestures = [_gesture_from(record, path) for record in index["gestures"]]
+            gestures = [_gesture_from(record, path, checksums) for record in index["gestures"]]
         except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as problem:
             raise UserError(
                 f"The gesture library {path} is broken: {problem}.",
@@ -169,7 +174,7 @@ class Library:
         gesture = self.gesture(gesture_id)
         try:
             with zipfile.ZipFile(gesture.variants[0].source if gesture.variants else self.path) as archive:
-                return archive.read(f"previews/{gesture.id}.png")
+                return archive.read(_picture_name(gesture.id))
         except (KeyError, OSError, zipfile.BadZipFile) as problem:
             raise UserError(
                 f"The library has no picture of {gesture_id}.", "Build it again.", "no_preview"
@@ -193,7 +198,11 @@ def _layers(where: str | Path | Sequence[str | Path]) -> list[str | Path]:
     return [where] if isinstance(where, Path) else list(where)
 
 
-def _gesture_from(record: dict[str, Any], path: Path) -> Gesture:
+def _picture_name(gesture_id: str) -> str:
+    return f"previews/{gesture_id}.png"
+
+
+def _gesture_from(record: dict[str, Any], path: Path, checksums: Mapping[str, str]) -> Gesture:
     variants = tuple(
         Variant(
             record["id"], int(v["number"]), Phases(**v["phases"]), v["hand"], float(v["seconds"]), v["digest"], path
@@ -201,6 +210,7 @@ def _gesture_from(record: dict[str, Any], path: Path) -> Gesture:
         for v in record["variants"]
     )
     examples = tuple(Example(e["text"], e["word"]) for e in record["examples"])
+    drawn = variants[0].digest if variants else ""  # a picture that is not in the file is drawn of the first variant
     return Gesture(
         record["id"],
         record["label"],
@@ -209,6 +219,7 @@ def _gesture_from(record: dict[str, Any], path: Path) -> Gesture:
         examples,
         record["tags"],
         variants,
+        checksums.get(_picture_name(record["id"]), drawn),
     )
 
 
@@ -309,7 +320,7 @@ def write_library(gestures: Iterable[NewGesture], path: Path, info: Mapping[str,
                         }
                     )
                 if g.picture:
-                    _store(archive, f"previews/{g.id}.png", g.picture)
+                    _store(archive, _picture_name(g.id), g.picture)
                 records.append(
                     {
                         "id": g.id,

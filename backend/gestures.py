@@ -79,17 +79,21 @@ def variant_wire(library: Library, gesture_id: str, number: int) -> bytes:
 
 
 def preview(library: Library, gesture_id: str, number: int | None = None) -> bytes:
-    """A PNG: the library's own picture of the gesture, or one drawn of a variant."""
-    if number is None:
-        try:
-            return library.preview(gesture_id)
-        except UserError as error:
-            if error.code != "no_preview":
-                raise
-    return _drawn(find(library, gesture_id, number if number is not None else 1))
+    """A PNG: the gesture's picture, drawn if the library has none; with a number, moments of that variant in a row."""
+    if number is not None:
+        return _moments(find(library, gesture_id, number))
+    try:
+        return library.preview(gesture_id)
+    except UserError as error:
+        variants = library.gesture(gesture_id).variants
+        if error.code != "no_preview" or not variants:
+            raise
+        from SG_dataset.build import picture
+
+        return picture(variants[0].motion(), variants[0].phases)
 
 
-def _drawn(variant: Variant) -> bytes:
+def _moments(variant: Variant) -> bytes:
     """Three moments from the end of the preparation to the end of the stroke, seen from three quarters."""
     motion, phases = variant.motion(), variant.phases
     times = np.linspace(phases.stroke_start * 0.6, max(phases.stroke, phases.stroke_end), PICTURES)

@@ -56,7 +56,7 @@ _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 STATUS = {
     "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "library_missing": 404,
+    "not_found": 404, "library_missing": 404, "no_preview": 404,
     "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .bl import live, preferences, properties
+from .bl import live, pictures, preferences, properties
 from .bl.operators import CLASSES as OPERATORS
 from .bl.panels import CLASSES as PANELS
 
@@ -19,6 +19,7 @@ def register() -> None:
             bpy.utils.register_class(cls)
             done.append(cls)
         live.register()
+        pictures.register()
         properties.register()
     except BaseException:
         for cls in reversed(done):
@@ -28,6 +29,7 @@ def register() -> None:
 
 def unregister() -> None:
     properties.unregister()
+    pictures.unregister()
     live.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

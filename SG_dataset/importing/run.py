@@ -16,7 +16,6 @@ import numpy as np
 from sg_blender_addon.core.errors import UserError
 from SG_dataset import library as libraries
 from SG_dataset.build import picture
-from SG_dataset.compiler.compile import Compiled
 from SG_dataset.importing.clip import Clip, import_clip
 from SG_dataset.importing.mapping import ImportMapping, read_mapping
 from SG_dataset.importing.report import FILE as REPORT
@@ -166,7 +165,7 @@ class _Import:
             tuple(dict.fromkeys(examples)),
             tags,
             variants,
-            picture(Compiled(first.motion, first.phases, first.hand, ())),
+            picture(first.motion, first.phases),
         )
 
 

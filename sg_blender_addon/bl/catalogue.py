@@ -19,7 +19,7 @@ _read: dict[Path, tuple[float, tuple[GestureInfo, ...]]] = {}
 
 def gestures() -> tuple[GestureInfo, ...]:
     """What the library of the preferences has, as far as it has ever been asked; by label."""
-    path = _path(machine.library())
+    path = file_of(machine.library())
     try:
         changed = path.stat().st_mtime
     except OSError:
@@ -34,16 +34,16 @@ def find(gesture_id: str) -> GestureInfo | None:
     return next((gesture for gesture in gestures() if gesture.id == gesture_id), None)
 
 
-def remember(library: str, found: Sequence[GestureInfo]) -> None:
-    """Keep a library's list. A disk that refuses costs the search box its list, nothing else."""
-    path = _path(library)
+def remember(path: Path, found: Sequence[GestureInfo]) -> None:
+    """Keep a library's list. A disk that refuses costs the picker its list, nothing else. Needs no Blender."""
     with contextlib.suppress(OSError):
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps([asdict(gesture) for gesture in found]), "utf-8")
         os.replace(temporary, path)
 
 
-def _path(library: str) -> Path:
+def file_of(library: str) -> Path:
+    """Where a library's list is kept."""
     name = hashlib.sha256(library.encode()).hexdigest()[:16]
     return machine.user_folder("gestures") / f"{name}.json"
 
@@ -57,4 +57,7 @@ def _load(path: Path) -> tuple[GestureInfo, ...]:
 
 def _gesture(item: dict[str, Any]) -> GestureInfo:
     variants = tuple(VariantInfo(**variant) for variant in item["variants"])
-    return GestureInfo(item["id"], item["label"], item["description"], variants)
+    return GestureInfo(
+        item["id"], item["label"], item["description"], variants, tuple(item["meanings"]), tuple(item["examples"]),
+        tuple(item["words"]), item["picture"],
+    )

@@ -142,9 +142,9 @@ class Api:
         """(meta, arrays) of one variant: phases and label; `root` (F, 3) cm and `rotations` (F, J, 4)."""
         return self._wire("GET", f"/v1/gestures/{quote(gesture_id)}/{int(variant)}")
 
-    def preview(self, gesture_id: str) -> bytes:
+    def preview(self, gesture_id: str, library: str = "starter") -> bytes:
         """A PNG picture of a gesture."""
-        return self._request("GET", f"/v1/gestures/{quote(gesture_id)}/preview")
+        return self._request("GET", f"/v1/gestures/{quote(gesture_id)}/preview", params={"library": library})
 
     def blend(self, meta: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """(meta, arrays) of the merged motion for a rhythm motion and the segments an animator arranged."""

@@ -37,12 +37,16 @@ class VariantInfo:
 
 @dataclass(frozen=True)
 class GestureInfo:
-    """A gesture of the backend's library."""
+    """A gesture of the backend's library. words: what the examples' gestures are made on; picture: what it shows."""
 
     id: str
     label: str
     description: str
     variants: tuple[VariantInfo, ...]
+    meanings: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    picture: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> GestureInfo:
@@ -50,7 +54,17 @@ class GestureInfo:
             VariantInfo(int(v["number"]), str(v.get("hand", "")), float(v["seconds"]), float(v["phases"]["stroke"]))
             for v in data["variants"]
         )
-        return cls(str(data["id"]), str(data["label"]), str(data.get("description", "")), variants)
+        examples = data.get("examples", ())
+        return cls(
+            str(data["id"]),
+            str(data["label"]),
+            str(data.get("description", "")),
+            variants,
+            tuple(str(text) for text in data.get("meanings", ())),
+            tuple(str(example["text"]) for example in examples),
+            tuple(dict.fromkeys(str(example["word"]) for example in examples)),
+            str(data.get("picture", "")),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sg_blender_addon.core.errors import UserError
 from SG_dataset.build import build, new_gesture
 from SG_dataset.cli import main
 from SG_dataset.inventory import read_inventory, write_inventory
-from SG_dataset.library import Library, decode_motion, encode_motion, write_library
+from SG_dataset.library import Library, NewGesture, NewVariant, decode_motion, encode_motion, write_library
 from SG_dataset.notation import FOLDER, parse_gesture, read_gesture, read_gestures, shared_poses, vector
 from SG_dataset.rest import living_rest
 
@@ -37,6 +37,19 @@ def test_library_knows_gestures_phases_and_motions(built: Path) -> None:
     p = variant.phases
     assert 0 < p.stroke_start <= p.stroke <= p.stroke_end <= p.retraction < motion.seconds
     assert library.preview("0112").startswith(b"\x89PNG")
+
+
+def test_a_gesture_names_what_its_picture_shows(built: Path, tmp_path: Path) -> None:
+    source = Library.load(built).gesture("3123")
+    variants = tuple(NewVariant(v.number, v.motion(), v.phases, v.hand) for v in source.variants)
+    texts = (source.label, source.description, source.meanings, source.examples, source.tags)
+    for id_, picture in (("1", b"one"), ("2", b"two"), ("3", b"one"), ("4", b"")):
+        write_library([NewGesture("3123", *texts, variants, picture)], tmp_path / id_ / "library.zip", {})
+    one, two, again, none = (Library.load(tmp_path / id_).gesture("3123").picture for id_ in "1234")
+    assert one == again and len({one, two, none}) == 3 and all((one, two, none))
+    assert source.to_json()["picture"] == source.picture
+    with pytest.raises(UserError, match="no picture"):
+        Library.load(tmp_path / "4").preview("3123")
 
 
 def test_a_motion_survives_its_encoding() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import socket
 import subprocess
 import sys
@@ -13,10 +14,13 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from backend.stages.place import place
 from sg_blender_addon.core.protocol import API_VERSION
 from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack
+from SG_dataset.build import PICTURE
+from SG_dataset.library import Library, NewGesture, NewVariant, write_library
 from tests.backend.conftest import ROOT, Serving, start_server
 from tests.backend.toys import swaying
 
@@ -52,8 +56,6 @@ def test_a_job_from_upload_to_result(server: Serving, speech: Path, tiny_weights
 
 
 def test_progress_estimate_and_cancel(server: Serving, speech: Path, tiny_weights: Path) -> None:
-    import io
-
     import soundfile
 
     from tests.backend.conftest import speechlike
@@ -100,6 +102,28 @@ def test_token_and_host(
         assert answer.status_code == status
         if code:
             assert set(answer.json()) == {"code", "message", "hint"} and answer.json()["code"] == code
+
+
+def test_pictures_of_a_library_that_has_some(server: Serving, tmp_path: Path) -> None:
+    ours = Library.load().gesture("3123")
+    variants = tuple(NewVariant(v.number, v.motion(), v.phases, v.hand) for v in ours.variants)
+    texts = (ours.label, ours.description, ours.meanings, ours.examples, ours.tags, variants)
+    new = [NewGesture("3123", *texts, b"a picture"), NewGesture("0001", *texts), NewGesture("0000", *texts[:-1], ())]
+    write_library(new, tmp_path / "library.zip", {})
+
+    def picture(gesture_id: str, **query: object) -> httpx.Response:
+        return server.client.get(f"/v1/gestures/{gesture_id}/preview", params={"library": str(tmp_path), **query})
+
+    listed = server.client.get("/v1/gestures", params={"library": str(tmp_path)}).json()["gestures"]
+    assert [g["picture"] != "" for g in sorted(listed, key=lambda g: g["id"])] == [False, True, True]
+    assert picture("3123").content == b"a picture"
+    drawn = Image.open(io.BytesIO(picture("0001").content))
+    assert drawn.size == (PICTURE, PICTURE) and len(drawn.getcolors() or ()) > 20
+    moments = Image.open(io.BytesIO(picture("0001", variant=1).content))
+    assert moments.width == 3 * moments.height
+    assert (picture("0000").status_code, picture("0000").json()["code"]) == (404, "no_preview")
+    assert picture("0001", variant=99).json()["code"] == "unknown_gesture"
+    assert server.client.get("/v1/gestures/3123/preview").content == Library.load().preview("3123")
 
 
 def test_upload_is_limited_and_checked(server: Serving) -> None:

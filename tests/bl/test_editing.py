@@ -46,17 +46,6 @@ def test_a_swap_survives_generating_again(performance):
     assert [strip.name for strip in strips(performance)] == ["HAND RING · good"]
 
 
-def test_the_search_box_offers_suggestions_first_and_all_gestures_once(performance, small):
-    choosing = module(small, "operators.choosing")
-
-    class Asked:
-        strip = ""
-
-    items = choosing.choices(Asked(), bpy.context)
-    assert [item[0] for item in items] == ["0002", "0001"]
-    assert items[0][1] == "Hand ring  (50%)"
-
-
 def test_variants_go_round(performance, small):
     numbers = []
     for _ in range(3):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import bpy
 
 from ...client.editing import rearrange
+from ...client.finding import suggest
 from ...client.job import Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
@@ -14,21 +15,10 @@ from .. import catalogue, editing, gestures, live, nla
 from ..strips import OurStrip
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason
+from .picker import Picker
 from .rig import character_reason
 
-_items: list[tuple[str, str, str]] = []
-"""Blender keeps no reference to the strings of a dynamic enum: they must not be collected while its menu is open."""
-
-
-def choices(self: bpy.types.Operator, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
-    """What the search box offers: the retriever's other ideas first, then the whole library."""
-    ours = gestures.meant(context, getattr(self, "strip", "")) if context else None
-    ideas = ours.record.alternatives if ours else ()
-    items = [(a.gesture_id, f"{a.label.capitalize()}  ({a.confidence:.0%})", "Suggested for this word") for a in ideas]
-    listed = {gesture_id for gesture_id, _, _ in items}
-    items += [(g.id, g.label.capitalize(), g.description) for g in catalogue.gestures() if g.id not in listed]
-    _items[:] = items or [("NONE", "Generate once to fill this list", "")]
-    return _items
+IDEAS = 5
 
 
 def gesture_reason(context: bpy.types.Context) -> str:
@@ -38,37 +28,27 @@ def gesture_reason(context: bpy.types.Context) -> str:
     return reason
 
 
-class _Choosing(GesticulatorOperator):
-    """A search box over gestures; scripts pass `gesture_id`."""
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.invoke_search_popup(self)
-        return {"FINISHED"}
-
-    def chosen(self) -> str:
-        gesture_id = self.gesture_id or self.choice
-        if gesture_id in ("", "NONE"):
-            raise UserError("No gesture was chosen.", "Pick one from the list.", "no_gesture")
-        return gesture_id
-
-
-class GESTICULATOR_OT_swap_gesture(_Choosing, bpy.types.Operator):
+class GESTICULATOR_OT_swap_gesture(Picker, bpy.types.Operator):
     """Put another gesture on this word. The stroke stays on the word; the gesture is locked"""
 
     bl_idname = "gesticulator.swap_gesture"
     bl_label = "Swap gesture"
     bl_options = {"REGISTER"}
-    bl_property = "choice"
 
-    choice: bpy.props.EnumProperty(name="Gesture", items=choices, options={"SKIP_SAVE"})
-    gesture_id: bpy.props.StringProperty(name="Gesture id", options={"SKIP_SAVE"})
-    variant: bpy.props.IntProperty(name="Variant", default=1, min=1, options={"SKIP_SAVE"})
     strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
     wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         return gesture_reason(context) or backend_reason()
+
+    def aim(self, context: bpy.types.Context) -> tuple[str, list[str]]:
+        """The gesture that is replaced; the retriever's other ideas come first."""
+        ours = gestures.required(context, self.strip)
+        self.strip = ours.strip.name
+        word, old = ours.record.segment.word, ours.record.segment.gesture_id
+        ideas = [idea.gesture_id for idea in ours.record.alternatives] + suggested(word)
+        return word, [gesture_id for gesture_id in dict.fromkeys(ideas) if gesture_id != old]
 
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
@@ -100,17 +80,13 @@ class GESTICULATOR_OT_swap_variant(GesticulatorOperator, bpy.types.Operator):
         return replace_gesture(context, ours, segment.gesture_id, following, waits(self.wait))
 
 
-class GESTICULATOR_OT_add_gesture(_Choosing, bpy.types.Operator):
+class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
     """Put a gesture on the chosen word"""
 
     bl_idname = "gesticulator.add_gesture"
     bl_label = "Add gesture"
     bl_options = {"REGISTER"}
-    bl_property = "choice"
 
-    choice: bpy.props.EnumProperty(name="Gesture", items=choices, options={"SKIP_SAVE"})
-    gesture_id: bpy.props.StringProperty(name="Gesture id", options={"SKIP_SAVE"})
-    variant: bpy.props.IntProperty(name="Variant", default=1, min=1, options={"SKIP_SAVE"})
     word: bpy.props.IntProperty(
         name="Word", description="Number of the word, from 0; -1 takes the list's", default=-1, options={"SKIP_SAVE"}
     )
@@ -122,13 +98,15 @@ class GESTICULATOR_OT_add_gesture(_Choosing, bpy.types.Operator):
             return "There are no words yet: press Generate"
         return character_reason(context) or backend_reason()
 
+    def aim(self, context: bpy.types.Context) -> tuple[str, list[str]]:
+        """The word, and gestures whose examples have it."""
+        self.word = self._free_word(context)
+        word = context.scene.gesticulator.words[self.word].name
+        return word, suggested(word)
+
     def run(self, context: bpy.types.Context) -> str:
         settings = context.scene.gesticulator
-        index = settings.word_index if self.word < 0 else self.word
-        if not 0 <= index < len(settings.words):
-            raise UserError(f"There is no word {index}.", "Choose a word in the list.", "no_word")
-        if index in gestures.by_word(settings.character):
-            raise UserError("This word has a gesture already.", "Swap or remove it.", "word_taken")
+        index = self._free_word(context)
         word = settings.words[index]
         known = catalogue.find(self.chosen())
         segment = Segment(
@@ -138,6 +116,21 @@ class GESTICULATOR_OT_add_gesture(_Choosing, bpy.types.Operator):
         where = editing.target(context)
         stay = [now for _, now in editing.segments_now(settings.character, where)]
         return _start(where, stay, segment, "", waits(self.wait))
+
+    def _free_word(self, context: bpy.types.Context) -> int:
+        """Number of the word that gets the gesture; UserError if it cannot."""
+        settings = context.scene.gesticulator
+        index = settings.word_index if self.word < 0 else self.word
+        if not 0 <= index < len(settings.words):
+            raise UserError(f"There is no word {index}.", "Choose a word in the list.", "no_word")
+        if index in gestures.by_word(settings.character):
+            raise UserError("This word has a gesture already.", "Swap or remove it.", "word_taken")
+        return index
+
+
+def suggested(word: str) -> list[str]:
+    """The few gestures whose texts have a spoken word."""
+    return [gesture.id for gesture in suggest(catalogue.gestures(), word)[:IDEAS]]
 
 
 def replace_gesture(

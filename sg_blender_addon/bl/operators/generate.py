@@ -10,7 +10,7 @@ from ...client.generation import GenerateRequest, Take, generate
 from ...client.job import Control, Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, live, machine, nla, performance, shot, sound_strips
+from .. import catalogue, live, machine, nla, performance, pictures, shot, sound_strips
 from ..gestures import semantic
 from .base import GesticulatorOperator, waits
 from .rig import character_reason
@@ -46,7 +46,7 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
     api = live.connection.open(wanted.backend)
     try:
         return take, list_gestures(api, wanted.settings.library)
-    except UserError:  # without the list the search box has the retriever's ideas alone
+    except UserError:  # the picker asks for them again
         return take, ()
     finally:
         api.close()
@@ -56,7 +56,9 @@ def let_in(target: shot.Shot, wanted: GenerateRequest, take: Take, gestures: tup
     """The result's way into the scene, on the main thread."""
     message = performance.apply(target, take)
     if gestures:
-        catalogue.remember(wanted.settings.library, gestures)
+        catalogue.remember(catalogue.file_of(wanted.settings.library), gestures)
+        if not bpy.app.background:
+            pictures.refresh()  # so that they are there when somebody wants to swap
     return message
 
 

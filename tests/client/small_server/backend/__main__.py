@@ -1,11 +1,13 @@
 """A small real HTTP server that speaks docs/protocol.md, for the cases a healthy backend never shows on request.
 
 It is started exactly as the backend is (`python -m backend serve --port 0 --token-stdin`), dies at stdin EOF, and makes
-a simple wave on the canonical skeleton. What the script says steers it: `crash`, `slow`, `fail`, `nonsense`, `garbage`.
+a simple wave on the canonical skeleton. It has a picture of one of its two gestures. What the script says steers it:
+`crash`, `slow`, `fail`, `nonsense`, `garbage`.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -28,11 +30,18 @@ WORDS = [("Hello,", 0.2, 0.6), ("this", 0.7, 0.9), ("is", 0.9, 1.1), ("good.", 1
 SLOW_S = 20.0
 PHASES = {"stroke_start": 0.1, "stroke": 0.25, "stroke_end": 0.5, "retraction": 0.6}
 GESTURES = [
-    {"id": "0002", "label": "HAND RING", "description": "A ring.",
+    {"id": "0002", "label": "HAND RING", "description": "A ring.", "meanings": ["perfect", "okay"],
+     "examples": [{"text": "That is good enough.", "word": "good"}], "picture": "ring1",
      "variants": [{"number": 1, "hand": "right", "seconds": 1.2, "phases": PHASES}]},
-    {"id": "0001", "label": "THUMB UP", "description": "A thumb.",
+    {"id": "0001", "label": "THUMB UP", "description": "A thumb.", "meanings": ["good", "well done"],
+     "examples": [{"text": "Good for you!", "word": "Good"}, {"text": "A good day.", "word": "good"}],
+     "picture": "thumb1",
      "variants": [{"number": n, "hand": "right", "seconds": 1.0, "phases": PHASES} for n in (1, 2)]},
 ]
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAFElEQVR4nGM8UaHBAANMDEgANwcAR/QBcCY7mNgAAAAASUVORK5CYII="
+)
 
 audio: set[str] = set()
 jobs: dict[str, dict] = {}
@@ -112,6 +121,8 @@ class Handler(BaseHTTPRequestHandler):
             self.json({"version": "0.0-small", "api_version": 1})
         elif parts == ["v1", "gestures"]:
             self.json({"gestures": GESTURES})
+        elif parts == ["v1", "gestures", "0002", "preview"]:
+            self.raw(PICTURE, "image/png")
         elif parts[:2] == ["v1", "jobs"] and parts[2] in jobs:
             self.job(jobs[parts[2]], wants_result=len(parts) == 4)
         else:
