@@ -128,6 +128,7 @@ def test_jitter_and_glitches_are_taken_out_and_time_is_kept(tmp_path):
     write_bvh(Motion(60.0, canonical(), source.root_positions, shaken), tmp_path / "a.bvh")
     clip = import_clip(tmp_path / "a.bvh")
     assert any("jitter of" in note for note in clip.notes)
+    assert not any("in the middle" in note for note in clip.notes)  # a trembling hand at rest does rest
     assert jitter(shaken, 60.0) > 5 * jitter(clip.motion.rotations, 60.0)
     place, turn = hand_error(clip, source)
     assert place < 5.0 and turn < 4.0  # through eight shaken joints
