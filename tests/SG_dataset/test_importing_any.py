@@ -146,10 +146,11 @@ def test_a_glitch_is_bridged_and_a_quick_turn_is_not():
     turns = rot.from_axis_angle([0.0, 0.0, 1.0], np.clip(np.arange(60) - 20, 0, 8) * 0.2)[:, None]
     clean, count = without_glitches(turns)
     assert count == 0 and np.allclose(clean, turns)
-    broken = turns.copy()
-    broken[45:47, 0] = rot.from_axis_angle([1.0, 0.0, 0.0], 1.0)
-    clean, count = without_glitches(broken)
-    assert count == 2 and rot.angle(rot.mul(rot.inverse(clean), turns)).max() < 0.01
+    for length in (1, 2, 3):
+        broken = turns.copy()
+        broken[45 : 45 + length, 0] = rot.from_axis_angle([1.0, 0.0, 0.0], 1.0)
+        clean, count = without_glitches(broken)
+        assert count == length and rot.angle(rot.mul(rot.inverse(clean), turns)).max() < 0.01
 
 
 def test_a_clip_cut_in_the_middle_gets_a_way_in_and_out(tmp_path):
