@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import UserError
@@ -322,6 +323,17 @@ def test_the_licence_comes_along(imported):
 
 def test_the_imported_library_passes_the_check(imported, capsys):
     assert main(["check", str(imported[1])]) == 0, capsys.readouterr().out
+
+
+def test_its_motions_can_be_looked_at(imported, tmp_path, capsys):
+    look = ["--library", str(imported[1]), "--cell", "60"]
+    for name, out in (("3123", "wave.png"), ("all", "all.png"), ("all", "sheets")):
+        assert main(["preview", name, "-o", str(tmp_path / out), *look]) == 0
+    two, one = (Image.open(tmp_path / name) for name in ("wave.png", "sheets/3123.png"))
+    assert two.height == 2 * one.height  # every variant, and the first alone
+    assert {p.name for p in (tmp_path / "sheets").iterdir()} == {"0000.png", "0112.png", "3123.png", "3131.png"}
+    assert main(["preview", "0000", "--variant", "1", "-o", str(tmp_path / "x.png"), *look]) == 2
+    assert "no variant 1" in capsys.readouterr().err
 
 
 def test_over_ours_the_users_gestures_go_first(imported):
