@@ -133,12 +133,17 @@ class _Import:
         jobs = [Job(take.path, self.wishes.options, take.stroke) for g in self.work.gestures for take in g.takes]
         with closing(convert_all(jobs, self.workers)) as results:
             for planned in self.work.gestures:
-                made = [(t, clip) for t in planned.takes if (clip := self._clip(planned, t, results)) is not None]
+                made: list[tuple[Take, Clip]] = []
+                for take in planned.takes:
+                    clip = self._clip(take, results)
+                    if clip is not None:
+                        made.append((take, clip))
+                        self._keep(planned, len(made), take, clip)
                 if made:
                     yield self._gesture(planned, made)
         self.progress(self.work.files, self.work.files, "")
 
-    def _clip(self, planned: Planned, take: Take, results: Iterator[Clip | str]) -> Clip | None:
+    def _clip(self, take: Take, results: Iterator[Clip | str]) -> Clip | None:
         name = _name(take.path, self.source)
         self.progress(self.done, self.work.files, name)
         self.done += 1
@@ -146,10 +151,12 @@ class _Import:
         if isinstance(clip, str):
             self.report.left_out.append((name, clip))
             return None
-        notes = [n for n in (take.note, *clip.notes) if n]
-        self.report.remarks += [(name, note) for note in notes]
-        self.report.used.append(_record(name, planned, take, clip, notes))
         return clip
+
+    def _keep(self, planned: Planned, number: int, take: Take, clip: Clip) -> None:
+        name, notes = _name(take.path, self.source), [n for n in (take.note, *clip.notes) if n]
+        self.report.remarks += [(name, note) for note in notes]
+        self.report.used.append(_record(name, planned, number, clip, notes))
 
     def _gesture(self, planned: Planned, made: list[tuple[Take, Clip]]) -> NewGesture:
         mine = self.ours.get(planned.id)
@@ -159,7 +166,7 @@ class _Import:
         tags: dict[str, Any] = {"kind": mine.tags.get("kind", "") if mine else ""}
         tags["hands"] = _HANDS.get(next(iter(hands)), "one") if len(hands) == 1 else "one"
         tags |= {"source": planned.source, "files": [take.path.name for take, _ in made]}
-        variants = tuple(NewVariant(take.number, clip.motion, clip.phases, clip.hand) for take, clip in made)
+        variants = tuple(NewVariant(n, c.motion, c.phases, c.hand) for n, (_, c) in enumerate(made, start=1))
         first = made[0][1]
         return NewGesture(
             planned.id,
@@ -173,12 +180,12 @@ class _Import:
         )
 
 
-def _record(name: str, planned: Planned, take: Take, clip: Clip, notes: list[str]) -> dict[str, Any]:
+def _record(name: str, planned: Planned, number: int, clip: Clip, notes: list[str]) -> dict[str, Any]:
     return {
         "file": name,
         "id": planned.id,
         "label": planned.label,
-        "variant": take.number,
+        "variant": number,
         "hand": clip.hand,
         "seconds": round(clip.motion.seconds, 3),
         "cut_from": round(clip.start, 3),

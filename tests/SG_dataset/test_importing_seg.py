@@ -95,7 +95,7 @@ def test_every_listed_gesture_finds_its_files(tmp_path):
         assert normal(g.label) == normal(seg_labels()[g.id])
         assert "[" not in g.label
         assert all(normal(t.path.stem).startswith(normal(g.label)) for t in g.takes)
-        assert [t.number for t in g.takes] == ([1] if g.id == "3131" else [1, 2])
+        assert [t.number for t in g.takes] == ([0] if g.id == "3131" else [1, 2])
 
 
 def test_ids_keep_their_leading_zeros_where_the_workbook_lost_them(tmp_path):
@@ -293,7 +293,7 @@ def imported(tmp_path_factory) -> tuple[Path, Path, dict[str, str]]:
 def test_the_library_holds_what_could_be_used(imported):
     library = Library.load(imported[1])
     assert {g.id: [v.number for v in g.variants] for g in library.gestures.values()} == {
-        "0000": [3],
+        "0000": [1],  # its only file is the third: variants count from 1
         "0112": [1],
         "3123": [1, 2],
         "3131": [1],
@@ -332,8 +332,8 @@ def test_its_motions_can_be_looked_at(imported, tmp_path, capsys):
     two, one = (Image.open(tmp_path / name) for name in ("wave.png", "sheets/3123.png"))
     assert two.height == 2 * one.height  # every variant, and the first alone
     assert {p.name for p in (tmp_path / "sheets").iterdir()} == {"0000.png", "0112.png", "3123.png", "3131.png"}
-    assert main(["preview", "0000", "--variant", "1", "-o", str(tmp_path / "x.png"), *look]) == 2
-    assert "no variant 1" in capsys.readouterr().err
+    assert main(["preview", "0000", "--variant", "3", "-o", str(tmp_path / "x.png"), *look]) == 2
+    assert "no variant 3" in capsys.readouterr().err
 
 
 def test_over_ours_the_users_gestures_go_first(imported):
