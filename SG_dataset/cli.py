@@ -1,8 +1,9 @@
 """The gesture library's command line.
 
-python -m SG_dataset list [--json] | search "TEXT" [--top N] [--json] | show ID [--json] | preview ID|all -o SHEET.png
-                     | import SEG_DIR -o DIR [--mapping F] | build [-o DIR] | check [ID|FILE|DIR ...]
-                     | inventory [-o FILE.xlsx] | gallery [ID ...] -o DIR [--blind SEED]
+python -m SG_dataset list [--json] | search "TEXT" [--top N] [--json] | show ID [--json]
+                     | preview ID|all -o SHEET.png [--library DIR] | build [-o DIR] | check [ID|FILE|DIR ...]
+                     | import SEG_DIR -o DIR [--mapping F] | inventory [-o FILE.xlsx]
+                     | gallery [ID ...] -o DIR [--blind SEED]
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image as PillowImage
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.command import add_import
-from SG_dataset.notation import FOLDER, GestureSpec, gesture_files, read_gesture
+from SG_dataset.notation import FOLDER, gesture_files, read_gesture
+
+if TYPE_CHECKING:
+    from SG_dataset.compiler.compile import Compiled
 
 
 def find_files(names: Sequence[str]) -> list[Path]:
@@ -54,36 +61,59 @@ def save_image(image: PillowImage.Image, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def draw_sheet(spec: GestureSpec, number: int, cell: int) -> PillowImage.Image:
-    """The contact sheet of a variant."""
-    from SG_dataset.compiler.compile import compile_variant
-    from SG_dataset.sheet import sheet
+@dataclass(frozen=True)
+class Drawable:
+    """A gesture whose variants can be drawn; their motions are made or read when asked for."""
 
-    if not 1 <= number <= len(spec.variants):
-        raise UserError(f"{spec.id} has no variant {number}.", f"It has {len(spec.variants)}.", "unknown_variant")
-    compiled = compile_variant(spec, spec.variants[number - 1])
-    title = f"{spec.id} {spec.label} · variant {number}"
-    return PillowImage.fromarray(sheet(compiled.motion, phases=compiled.phases, cell=cell, title=title))
+    id: str
+    label: str
+    variants: Mapping[int, Callable[[], Compiled]]
+
+    def sheet(self, number: int, cell: int) -> PillowImage.Image:
+        """The contact sheet of a variant."""
+        from SG_dataset.sheet import sheet
+
+        made = self.variants[number]()
+        title = f"{self.id} {self.label} · variant {number}"
+        return PillowImage.fromarray(sheet(made.motion, phases=made.phases, cell=cell, title=title))
+
+    def numbers(self, wanted: int = 0) -> list[int]:
+        """The variant that is wanted, or all."""
+        if wanted and wanted not in self.variants:
+            has = ", ".join(map(str, self.variants))
+            raise UserError(f"{self.id} has no variant {wanted}.", f"It has {has}.", "unknown_variant")
+        return [wanted] if wanted else list(self.variants)
+
+
+def drawables(name: str, library: str) -> Iterator[Drawable]:
+    """The gestures that `name` ("all", an id, a file) means, in a library, or without one in the gesture files."""
+    from SG_dataset.compiler.compile import Compiled, compile_variant
+
+    if library:
+        from SG_dataset.library import Library, Variant
+
+        def read(v: Variant) -> Compiled:
+            return Compiled(v.motion(), v.phases, v.hand, ())
+
+        loaded = Library.load(library)
+        for gesture in loaded.gestures.values() if name == "all" else [loaded.gesture(name)]:
+            yield Drawable(gesture.id, gesture.label, {v.number: partial(read, v) for v in gesture.variants})
+        return
+    for path in find_files([] if name == "all" else [name]):
+        spec = read_gesture(path)
+        yield Drawable(spec.id, spec.label, {v.number: partial(compile_variant, spec, v) for v in spec.variants})
 
 
 def preview(args: argparse.Namespace) -> None:
-    out = Path(args.output)
+    out, chosen = Path(args.output), drawables(args.gesture, args.library)
     if args.gesture != "all":
-        specs = [read_gesture(p) for p in find_files([args.gesture])]
-        sheets = [
-            draw_sheet(s, n, args.cell)
-            for s in specs
-            for n in ([args.variant] if args.variant else range(1, len(s.variants) + 1))
-        ]
-        save_image(_stack(sheets), out)
-        return
-    if out.suffix:
-        save_image(_overview(), out)
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    for path in gesture_files(FOLDER):
-        spec = read_gesture(path)
-        save_image(draw_sheet(spec, args.variant or 1, args.cell), out / f"{spec.id}.png")
+        save_image(_stack([g.sheet(n, args.cell) for g in chosen for n in g.numbers(args.variant)]), out)
+    elif out.suffix:
+        save_image(_overview(list(chosen)), out)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        for g in chosen:
+            save_image(g.sheet(g.numbers(args.variant)[0], args.cell), out / f"{g.id}.png")
 
 
 def _stack(images: list[PillowImage.Image]) -> PillowImage.Image:
@@ -95,22 +125,20 @@ def _stack(images: list[PillowImage.Image]) -> PillowImage.Image:
     return page
 
 
-def _overview(cell: int = 200, columns: int = 8) -> PillowImage.Image:
+def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -> PillowImage.Image:
     """One picture of every gesture's stroke with its label."""
     from PIL import ImageDraw, ImageFont
 
-    from SG_dataset.compiler.compile import compile_variant
     from SG_dataset.sheet import thumbnail
 
-    specs = [read_gesture(p) for p in gesture_files(FOLDER)]
-    rows = -(-len(specs) // columns)
+    rows = -(-len(gestures) // columns)
     page = PillowImage.new("RGB", (columns * cell, rows * (cell + 18)), (40, 40, 44))
     font, draw = ImageFont.load_default(11), ImageDraw.Draw(page)
-    for i, spec in enumerate(specs):
-        compiled = compile_variant(spec, spec.variants[0])
+    for i, gesture in enumerate(gestures):
+        made = gesture.variants[gesture.numbers()[0]]()
         x, y = i % columns * cell, i // columns * (cell + 18)
-        page.paste(PillowImage.fromarray(thumbnail(compiled.motion, compiled.phases, cell)), (x, y + 18))
-        draw.text((x + 4, y + 2), f"{spec.id} {spec.label}"[:32], fill=(255, 255, 255), font=font)
+        page.paste(PillowImage.fromarray(thumbnail(made.motion, made.phases, cell)), (x, y + 18))
+        draw.text((x + 4, y + 2), f"{gesture.id} {gesture.label}"[:32], fill=(255, 255, 255), font=font)
     return page
 
 
@@ -208,10 +236,11 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("show", parents=[where], help="one gesture with its texts and variants")
     p.add_argument("gesture", metavar="ID")
     p.set_defaults(run=show)
-    p = commands.add_parser("preview", help="draw contact sheets from the gesture files")
+    p = commands.add_parser("preview", help="draw contact sheets from the gesture files, or from a library")
     p.add_argument("gesture", metavar="ID|all")
     p.add_argument("-o", "--output", required=True, help="a .png; with `all` also a folder for one sheet each")
     p.add_argument("--variant", type=int, default=0, help="only this variant")
+    p.add_argument("--library", default="", help="draw what this library holds: a folder, DIR+starter or starter")
     p.add_argument("--cell", type=int, default=300, help="pixels of one picture")
     p.set_defaults(run=preview)
     p = commands.add_parser("build", help="compile all gesture files into the library")

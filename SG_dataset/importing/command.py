@@ -21,6 +21,7 @@ def add_import(commands: Any) -> None:
     p.add_argument("source", metavar="SEG_DIR", help="the folder as it was downloaded, or any folder of BVH files")
     p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the new library")
     p.add_argument("--mapping", metavar="F", help="JSON or YAML: joints, labels, texts, licence (docs/own-library.md)")
+    p.add_argument("--jobs", type=int, default=0, metavar="N", help="processes (default: what the machine has)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     p.set_defaults(run=run_import)
 
@@ -38,7 +39,7 @@ def run_import(args: argparse.Namespace) -> int:
                 bar.set_postfix_str(name[-40:], refresh=False)
                 bar.update(done - bar.n)
 
-            report = import_folder(Path(args.source), Path(args.output), mapping, progress)
+            report = import_folder(Path(args.source), Path(args.output), mapping, progress, max(args.jobs, 0))
     except KeyboardInterrupt:
         sys.stderr.write("Cancelled. Nothing was written.\n")
         return CANCELLED

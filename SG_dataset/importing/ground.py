@@ -19,6 +19,7 @@ from sg_blender_addon.core.bone_maps import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.importing.retarget import Posed
+from SG_dataset.importing.smooth import low_pass
 from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
@@ -26,7 +27,9 @@ Floats = NDArray[np.floating[Any]]
 UP = np.array([0.0, 1.0, 0.0])
 AHEAD = np.array([0.0, 0.0, 1.0])
 STANDING = 4.0  # cm that the ankle of a standing foot may wander (mocap noise, weight shifts)
-FLAT = np.radians(12.0)  # and turn
+UNLIFTED, SLIDES = 2.5, 12.0  # cm: a foot that never rises by more slides rather than steps, up to so far
+STEPS = 2.0  # Hz: what an ankle does faster is shaking, not stepping
+FLAT = np.radians(12.0)  # that a standing foot may turn
 _REACH = 0.02  # cm short of straight legs, as the rest pose's own legs
 
 
@@ -94,7 +97,9 @@ def _stance(posed: Posed, ankles: Mapping[str, Floats], still: slice) -> Stance:
         start = rot.normalize(np.mean(foot[still], axis=0))
         moved = rot.mul(foot, rot.inverse(start))
         path = ankles[side] - np.median(ankles[side][still], axis=0)
-        if float(np.ptp(path, axis=0).max()) < STANDING and float(rot.angle(moved).max()) < FLAT:
+        wander = np.ptp(low_pass(path, posed.fps, STEPS), axis=0)
+        least = SLIDES if wander[1] < UNLIFTED else STANDING
+        if wander.max() < least and float(rot.angle(moved).max()) < FLAT:
             continue
         stands[side] = False
         place, turn = rest_stance()[side]

@@ -31,7 +31,7 @@ MOVES_TOO = 0.35  # of the other hand's travel, for a gesture of both hands
 HEAD_MOVES, FOOT_MOVES = 2.5, 3.0  # cm, of nose and toes
 SLOW = 0.12  # of the peak speed: below it a hand rests or holds
 ARRIVES, LEAVES = 0.5, 0.35  # of the peak speed: a minimum below it ends a preparation, begins a retraction
-FAR = 0.3  # of the farthest distance from rest that a preparation covers at least
+FAR = 0.25  # of the farthest distance from rest that a preparation covers at least
 A_BEAT = 0.5  # of the peak speed: a first or last movement faster than that is itself a beat of the head
 LATE_RISE = 0.35  # s: the most of a plain rise that counts as stroke
 STILL = 0.04  # of the peak speed: no movement at all
@@ -39,6 +39,11 @@ TURNED = -0.3  # cosine to the beat's first direction: a circle has no stop, but
 BEAT_ENDS = 0.5  # of its peak speed: a minimum below it ends a beat
 SETTLING = 0.05  # s
 LEAST_STROKE = 5.0  # cm/s: slower is sway
+BUSY = 0.3  # of the peak speed inside: faster is stroke
+SLOW_STROKE = 15.0  # cm/s: a stroke that begins so fast has begun, whatever it does later (a wipe before a flick)
+BEAT, SLOW_BEAT = 0.4, 30.0  # of the peak speed, cm/s: what a first beat reaches at least, the lesser of the two
+LONG, LONG_ACCENT = 1.25, 0.4  # s: a stroke so long without a beat, and where its accent is taken to be
+RESTING = 0.1  # s at either end, over which a resting hand gets nowhere, however it trembles
 _POINTS = ("Hand", "HandIndex1", "HandPinky1", "HandIndex3", "HandThumb3")
 
 
@@ -85,15 +90,9 @@ def find_phases(motion: Motion) -> Found:
         arrive, leave = _beats_at_ends(speed, onset, arrive, leave, offset)
     stepping = _travel(toes) > FOOT_MOVES and hand != "none"
     phases = _inside(actors, onset, arrive, leave, fps, Actors.of(toes, fps) if stepping else None)
-    least = SLOW * speed.max()
-    return Found(
-        onset / fps,
-        offset / fps,
-        phases,
-        hand,
-        bool(speed[: max(3, round(0.05 * fps))].mean() < 2 * least),
-        bool(speed[-max(3, round(0.05 * fps)) :].mean() < 2 * least),
-    )
+    least, span = 2 * SLOW * speed.max(), max(1, min(round(RESTING * fps), len(tracks) // 2))
+    before, after = (float(_distance(tracks[a], tracks[b][None])) * fps / span for a, b in ((0, span), (-1, -1 - span)))
+    return Found(onset / fps, offset / fps, phases, hand, before < least, after < least)
 
 
 def _actors(motion: Motion) -> tuple[str, Floats, Floats]:
@@ -218,16 +217,17 @@ def _inside(actors: Actors, onset: int, arrive: int, leave: int, fps: float, oth
     speed = actors.speed
     margin = round(SETTLING * fps)  # the tail of the preparation and the head of the retraction are not stroke
     part = speed[arrive + margin : leave - margin + 1]
-    busy = np.flatnonzero(part > max(LEAST_STROKE, 0.3 * float(part.max()))) if len(part) else np.array([], int)
+    brisk = BUSY * float(part.max(initial=0.0))
+    busy = np.flatnonzero(part > max(LEAST_STROKE, brisk))
     if len(busy) < max(3, round(0.05 * fps)) and others is not None:
         return _inside(others, onset, arrive, leave, fps)
     if len(busy) < max(3, round(0.05 * fps)):  # a plain rise: its last part is the stroke
         peak = onset + int(np.argmax(speed[onset : arrive + 1]))
         start = max(peak, arrive - round(LATE_RISE * fps))
         return Phases(start / fps, arrive / fps, arrive / fps, max(leave, arrive) / fps)
-    start, end = _calm(speed, arrive + margin + int(busy[0]), -1), _calm(speed, arrive + margin + int(busy[-1]), 1)
-    start, end = max(start, arrive), min(end, leave)
-    return Phases(start / fps, _accent(actors, start, end) / fps, end / fps, leave / fps)
+    first, last = (arrive + margin + int(f) for f in (np.argmax(part > min(SLOW_STROKE, brisk)), busy[-1]))
+    start, end = max(_calm(speed, first, -1), arrive), min(_calm(speed, last, 1), leave)
+    return Phases(start / fps, _accent(actors, start, end, fps) / fps, end / fps, leave / fps)
 
 
 def _calm(speed: Floats, f: int, step: int) -> int:
@@ -238,18 +238,21 @@ def _calm(speed: Floats, f: int, step: int) -> int:
     return f
 
 
-def _accent(actors: Actors, start: int, end: int) -> int:
-    """End of the first beat of the stroke: where its first real speed has come down again, or a circle turns away."""
+def _accent(actors: Actors, start: int, end: int, fps: float) -> int:
+    """End of the first beat of the stroke: where its first real speed has come down again, or a circle turns away.
+
+    A long stroke that does neither (a growing spiral, typing fingers) is accented soon after it has begun.
+    """
     part, going = actors.speed[start : end + 1], actors.direction[start : end + 1]
-    real, top = 0.4 * float(part.max()), 0.0
-    for f in range(1, len(part) - 1):
+    real, top, long = min(SLOW_BEAT, BEAT * float(part.max())), 0.0, round(LONG * fps)
+    for f in range(1, min(len(part) - 1, long)):
         top = max(top, float(part[f]))
         if top > real and part[f] < BEAT_ENDS * top and part[f] <= part[f - 1] and part[f] < part[f + 1]:
             return start + f
     first = int(np.argmax(part > real))
     along = going @ going[first]
     away = np.flatnonzero(along < TURNED)
-    away = away[away > first]
+    away = away[(away > first) & (away < long)]
     if len(away) and (along[away[0] :] > -TURNED).any():  # it comes round again
         return start + int(away[0])
-    return end
+    return start + round(LONG_ACCENT * fps) if len(part) > long else end

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FILE = "import_report.json"
 _SHOWN = 12
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass
@@ -55,12 +56,29 @@ class ImportReport:
             lines += _some(self.without_files)
         if self.remarks:
             lines.append("Remarks:")
-            counted = Counter(what for _, what in self.remarks).most_common()
-            first = {what: name for name, what in reversed(self.remarks)}
-            lines += _some([f"{what} ({first[what]}{f' and {n - 1} more' if n > 1 else ''})" for what, n in counted])
+            lines += _some(_gathered(self.remarks))
         lines.append(f"Licence: {self.licence}")
         lines.append(f"Every file's fate is in {self.target / FILE}.")
         return "\n".join(lines)
+
+
+def _gathered(remarks: list[tuple[str, str]]) -> list[str]:
+    """One line for all remarks that differ in their numbers alone, the most frequent first."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, what in remarks:
+        alike.setdefault(_NUMBER.sub("#", what), []).append((name, what))
+    lines = []
+    for group in sorted(alike.values(), key=len, reverse=True):
+        spans = [_span(numbers) for numbers in zip(*(_NUMBER.findall(what) for _, what in group), strict=True)]
+        what = "".join(a + b for a, b in zip(_NUMBER.split(group[0][1]), [*spans, ""], strict=True))
+        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        lines.append(f"{what} ({group[0][0]}{more})")
+    return lines
+
+
+def _span(numbers: tuple[str, ...]) -> str:
+    low, high = min(numbers, key=float), max(numbers, key=float)
+    return low if low == high else f"{low} to {high}"
 
 
 def _some(lines: list[str]) -> list[str]:

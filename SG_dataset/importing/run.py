@@ -8,16 +8,16 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset import library as libraries
 from SG_dataset.build import picture
-from SG_dataset.importing.clip import Clip, import_clip
+from SG_dataset.importing.clip import Clip
 from SG_dataset.importing.mapping import ImportMapping, read_mapping
+from SG_dataset.importing.pool import Job, convert_all, workers_for
 from SG_dataset.importing.report import FILE as REPORT
 from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.sources import Plan, Planned, Take, licence_files, plan
@@ -31,9 +31,15 @@ Progress = Callable[[int, int, str], None]  # files done, files in all, what is 
 
 
 def import_folder(
-    source: Path, target: Path, mapping: Path | None = None, progress: Progress = lambda *_: None
+    source: Path,
+    target: Path,
+    mapping: Path | None = None,
+    progress: Progress = lambda *_: None,
+    workers: int = 1,
 ) -> ImportReport:
     """Import `source` into the folder `target`; returns what became of each file.
+
+    workers: how many processes convert files, 0 for as many as are worth it; see `pool.convert_all`.
 
     A file that cannot be used is reported and left out. UserError when nothing can be used or the target is taken by
     something else; then, as after an interruption, nothing has been written.
@@ -51,7 +57,7 @@ def import_folder(
     except OSError as error:
         raise UserError(f"{target} cannot be written.", "Choose another place.", "cannot_write") from error
     try:
-        _Import(source, wishes, work, report, progress).write(temporary)
+        _Import(source, wishes, work, report, progress, workers or workers_for(work.files)).write(temporary)
         report.seconds = time.monotonic() - started
         _write_report(report, temporary)
         _copy_licences(source, temporary)
@@ -96,10 +102,10 @@ class _Import:
     """Turns a plan into a library file, gesture by gesture, so that memory holds one gesture at a time."""
 
     def __init__(
-        self, source: Path, wishes: ImportMapping, work: Plan, report: ImportReport, progress: Progress
+        self, source: Path, wishes: ImportMapping, work: Plan, report: ImportReport, progress: Progress, workers: int
     ) -> None:
         self.source, self.wishes, self.work, self.report, self.progress = source, wishes, work, report, progress
-        self.ours = _starter()
+        self.workers, self.ours = workers, _starter()
         self.done = 0
 
     def write(self, folder: Path) -> None:
@@ -123,29 +129,33 @@ class _Import:
             )
 
     def _gestures(self) -> Iterator[NewGesture]:
-        for planned in self.work.gestures:
-            made = [(take, clip) for take in planned.takes if (clip := self._clip(planned, take)) is not None]
-            if made:
-                yield self._gesture(planned, made)
+        jobs = [Job(take.path, self.wishes.options, take.stroke) for g in self.work.gestures for take in g.takes]
+        with closing(convert_all(jobs, self.workers)) as results:
+            for planned in self.work.gestures:
+                made: list[tuple[Take, Clip]] = []
+                for take in planned.takes:
+                    clip = self._clip(take, results)
+                    if clip is not None:
+                        made.append((take, clip))
+                        self._keep(planned, len(made), take, clip)
+                if made:
+                    yield self._gesture(planned, made)
         self.progress(self.work.files, self.work.files, "")
 
-    def _clip(self, planned: Planned, take: Take) -> Clip | None:
+    def _clip(self, take: Take, results: Iterator[Clip | str]) -> Clip | None:
         name = _name(take.path, self.source)
         self.progress(self.done, self.work.files, name)
         self.done += 1
-        try:
-            clip = import_clip(take.path, self.wishes.options, take.stroke)
-        except UserError as error:
-            self.report.left_out.append((name, error.message))
+        clip = next(results)
+        if isinstance(clip, str):
+            self.report.left_out.append((name, clip))
             return None
-        except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError) as error:
-            # a file nobody thought of must not cost the other five hundred
-            self.report.left_out.append((name, f"It could not be converted ({type(error).__name__}: {error})."))
-            return None
-        notes = [n for n in (take.note, *clip.notes) if n]
-        self.report.remarks += [(name, note) for note in notes]
-        self.report.used.append(_record(name, planned, take, clip, notes))
         return clip
+
+    def _keep(self, planned: Planned, number: int, take: Take, clip: Clip) -> None:
+        name, notes = _name(take.path, self.source), [n for n in (take.note, *clip.notes) if n]
+        self.report.remarks += [(name, note) for note in notes]
+        self.report.used.append(_record(name, planned, number, clip, notes))
 
     def _gesture(self, planned: Planned, made: list[tuple[Take, Clip]]) -> NewGesture:
         mine = self.ours.get(planned.id)
@@ -155,7 +165,7 @@ class _Import:
         tags: dict[str, Any] = {"kind": mine.tags.get("kind", "") if mine else ""}
         tags["hands"] = _HANDS.get(next(iter(hands)), "one") if len(hands) == 1 else "one"
         tags |= {"source": planned.source, "files": [take.path.name for take, _ in made]}
-        variants = tuple(NewVariant(take.number, clip.motion, clip.phases, clip.hand) for take, clip in made)
+        variants = tuple(NewVariant(n, c.motion, c.phases, c.hand) for n, (_, c) in enumerate(made, start=1))
         first = made[0][1]
         return NewGesture(
             planned.id,
@@ -169,12 +179,12 @@ class _Import:
         )
 
 
-def _record(name: str, planned: Planned, take: Take, clip: Clip, notes: list[str]) -> dict[str, Any]:
+def _record(name: str, planned: Planned, number: int, clip: Clip, notes: list[str]) -> dict[str, Any]:
     return {
         "file": name,
         "id": planned.id,
         "label": planned.label,
-        "variant": take.number,
+        "variant": number,
         "hand": clip.hand,
         "seconds": round(clip.motion.seconds, 3),
         "cut_from": round(clip.start, 3),

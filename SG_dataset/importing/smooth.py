@@ -34,12 +34,12 @@ def without_glitches(q: Floats) -> tuple[Floats, int]:
         span = length + 1
         if frames <= span:
             break
-        before, after = q[:-span], q[span:]
+        before, after = q[:-span].copy(), q[span:].copy()  # as they were: q changes while frames are bridged
         calm = rot.angle(rot.mul(rot.inverse(before), after)) < SPIKE / 2
+        jump = rot.angle(rot.mul(rot.inverse(before), q[1 : 1 + len(before)])) > SPIKE
         for k in range(1, span):
             middle = rot.slerp(before, after, np.full(before.shape[:-1], k / span))
             off = rot.angle(rot.mul(rot.inverse(middle), q[k : k + len(middle)])) > SPIKE
-            jump = rot.angle(rot.mul(rot.inverse(before), q[1 : 1 + len(before)])) > SPIKE
             f, j = np.nonzero(calm & off & jump)
             q[f + k, j] = middle[f, j]
             count += len(f)

@@ -26,7 +26,7 @@ _ALIKE, _CLEARLY = 0.9, 0.04  # likeness of two names for one to be a misspellin
 
 @dataclass
 class Take:
-    """A file, the number of the variant it becomes, and when its stroke is, if somebody said."""
+    """A file, the number in its name (0 for none), and when its stroke is, if somebody said."""
 
     path: Path
     number: int
@@ -204,7 +204,7 @@ class _Book:
         gesture.takes.append(Take(path, split_number(path.stem)[1] or 0, stroke, note))
 
     def close(self) -> list[Planned]:
-        """Put misspelt names to the gestures nobody else claimed, give numbers and new ids; gestures in order of id."""
+        """Put misspelt names to the gestures nobody else claimed, give new ids; gestures by id, files by number."""
         for path in self.waiting:
             self._guess(path)
         used = {g.id for g in self.all.values() if g.id}
@@ -223,7 +223,7 @@ class _Book:
                 f"Two gestures have the id {twice.id}.", "Correct the list or the mapping file.", "bad_list"
             )
         for g in gestures:
-            _number(g.takes)
+            g.takes.sort(key=lambda t: (t.number == 0, t.number, t.path.name))
         return gestures
 
     def _guess(self, path: Path) -> None:
@@ -235,16 +235,6 @@ class _Book:
             self._take(gesture, path, note=f"its name was taken for {gesture.label}")
         else:
             self.unmatched.append((path, "no gesture of the list has this name"))
-
-
-def _number(takes: list[Take]) -> None:
-    """Variants keep the numbers of their files; files without one, or with one that is taken, get the next free."""
-    takes.sort(key=lambda t: (t.number == 0, t.number, t.path.name))
-    used: set[int] = set()
-    for take in takes:
-        if take.number < 1 or take.number in used:
-            take.number = next(n for n in range(1, len(takes) + len(used) + 2) if n not in used)
-        used.add(take.number)
 
 
 def licence_files(folder: Path) -> Iterable[Path]:

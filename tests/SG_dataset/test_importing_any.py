@@ -128,6 +128,7 @@ def test_jitter_and_glitches_are_taken_out_and_time_is_kept(tmp_path):
     write_bvh(Motion(60.0, canonical(), source.root_positions, shaken), tmp_path / "a.bvh")
     clip = import_clip(tmp_path / "a.bvh")
     assert any("jitter of" in note for note in clip.notes)
+    assert not any("in the middle" in note for note in clip.notes)  # a trembling hand at rest does rest
     assert jitter(shaken, 60.0) > 5 * jitter(clip.motion.rotations, 60.0)
     place, turn = hand_error(clip, source)
     assert place < 5.0 and turn < 4.0  # through eight shaken joints
@@ -145,10 +146,11 @@ def test_a_glitch_is_bridged_and_a_quick_turn_is_not():
     turns = rot.from_axis_angle([0.0, 0.0, 1.0], np.clip(np.arange(60) - 20, 0, 8) * 0.2)[:, None]
     clean, count = without_glitches(turns)
     assert count == 0 and np.allclose(clean, turns)
-    broken = turns.copy()
-    broken[45:47, 0] = rot.from_axis_angle([1.0, 0.0, 0.0], 1.0)
-    clean, count = without_glitches(broken)
-    assert count == 2 and rot.angle(rot.mul(rot.inverse(clean), turns)).max() < 0.01
+    for length in (1, 2, 3):
+        broken = turns.copy()
+        broken[45 : 45 + length, 0] = rot.from_axis_angle([1.0, 0.0, 0.0], 1.0)
+        clean, count = without_glitches(broken)
+        assert count == length and rot.angle(rot.mul(rot.inverse(clean), turns)).max() < 0.01
 
 
 def test_a_clip_cut_in_the_middle_gets_a_way_in_and_out(tmp_path):
@@ -248,9 +250,9 @@ def test_without_a_list_names_make_the_gestures(tmp_path):
     for name in ("Thumb_Up-2.bvh", "thumb_up-3.BVH", "my_dance 1.bvh", "my_dance.bvh"):
         (tmp_path / "in" / name).touch()
     gestures = plan(tmp_path / "in", ImportMapping()).gestures
-    assert [(g.id, g.label, [t.number for t in g.takes]) for g in gestures] == [
-        ("3232", "THUMB UP", [2, 3]),
-        ("9000", "my dance", [1, 2]),
+    assert [(g.id, g.label, [t.path.name for t in g.takes]) for g in gestures] == [
+        ("3232", "THUMB UP", ["Thumb_Up-2.bvh", "thumb_up-3.BVH"]),
+        ("9000", "my dance", ["my_dance 1.bvh", "my_dance.bvh"]),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import multiprocessing
 import shutil
 import sys
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import UserError
@@ -18,9 +20,11 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.cli import main
 from SG_dataset.compiler.compile import Compiled, compile_variant
-from SG_dataset.importing.clip import import_clip
+from SG_dataset.importing.clip import Clip, Options, import_clip
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.mapping import ImportMapping
+from SG_dataset.importing.pool import Job, convert_all
+from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.run import import_folder
 from SG_dataset.importing.sources import normal, plan, seg_labels
 from SG_dataset.library import Library
@@ -91,7 +95,7 @@ def test_every_listed_gesture_finds_its_files(tmp_path):
         assert normal(g.label) == normal(seg_labels()[g.id])
         assert "[" not in g.label
         assert all(normal(t.path.stem).startswith(normal(g.label)) for t in g.takes)
-        assert [t.number for t in g.takes] == ([1] if g.id == "3131" else [1, 2])
+        assert [t.number for t in g.takes] == ([0] if g.id == "3131" else [1, 2])
 
 
 def test_ids_keep_their_leading_zeros_where_the_workbook_lost_them(tmp_path):
@@ -175,6 +179,28 @@ def test_strokes_are_found_within_a_tenth_of_a_second(gesture, tmp_path):
     for phase in ("stroke_start", "stroke", "stroke_end", "retraction"):
         assert getattr(found, phase) + clip.start == pytest.approx(getattr(truth, phase), abs=0.1), phase
     assert clip.hand == {"shrug": "both", "clap": "both", "shake": "none"}.get(gesture, "right")
+
+
+@pytest.mark.parametrize(
+    "number", ["0113", "0232", "1102", "1232", "3210"], ids=["wipe then flick", "zip", "brush", "spiral", "kiss"]
+)
+def test_the_first_beat_is_found_where_a_stroke_goes_on_or_ends_in_a_flick(number, tmp_path):
+    spec = read_gesture(next(p for p in gesture_files() if p.name.startswith(number)))
+    source = compile_variant(spec, spec.variants[0])
+    seg.write_file(seg.seg_motion(source.motion, "head" if number < "1000" else "shoulders"), tmp_path / "a.bvh")
+    clip = import_clip(tmp_path / "a.bvh")
+    assert clip.phases.stroke + clip.start == pytest.approx(source.phases.stroke, abs=0.25)
+    assert clip.phases.stroke_start + clip.start == pytest.approx(source.phases.stroke_start, abs=0.1)
+
+
+def test_a_foot_that_slides_without_being_lifted_stands(tmp_path):
+    source = seg.seg_motion(made("wave").motion)
+    drift = 3.5 * np.sin(np.linspace(0, 6, len(source)))[:, None] * np.array([1.0, 0.0, 0.6])
+    seg.write_file(Motion(60.0, seg.SKELETON, source.root_positions + drift, source.rotations), tmp_path / "a.bvh")
+    motion = import_clip(tmp_path / "a.bvh").motion
+    ankles = motion.forward_kinematics()[0][:, [canonical().index(s + "Foot") for s in ("Left", "Right")]]
+    assert np.ptp(ankles, axis=0).max() < 0.3
+    assert np.ptp(motion.root_positions[:, 0]) > 5.0  # the hips sway over them
 
 
 def test_feet_stand_on_the_floor_and_both_ends_rest(tmp_path):
@@ -267,7 +293,7 @@ def imported(tmp_path_factory) -> tuple[Path, Path, dict[str, str]]:
 def test_the_library_holds_what_could_be_used(imported):
     library = Library.load(imported[1])
     assert {g.id: [v.number for v in g.variants] for g in library.gestures.values()} == {
-        "0000": [3],
+        "0000": [1],  # its only file is the third: variants count from 1
         "0112": [1],
         "3123": [1, 2],
         "3131": [1],
@@ -297,6 +323,17 @@ def test_the_licence_comes_along(imported):
 
 def test_the_imported_library_passes_the_check(imported, capsys):
     assert main(["check", str(imported[1])]) == 0, capsys.readouterr().out
+
+
+def test_its_motions_can_be_looked_at(imported, tmp_path, capsys):
+    look = ["--library", str(imported[1]), "--cell", "60"]
+    for name, out in (("3123", "wave.png"), ("all", "all.png"), ("all", "sheets")):
+        assert main(["preview", name, "-o", str(tmp_path / out), *look]) == 0
+    two, one = (Image.open(tmp_path / name) for name in ("wave.png", "sheets/3123.png"))
+    assert two.height == 2 * one.height  # every variant, and the first alone
+    assert {p.name for p in (tmp_path / "sheets").iterdir()} == {"0000.png", "0112.png", "3123.png", "3131.png"}
+    assert main(["preview", "0000", "--variant", "3", "-o", str(tmp_path / "x.png"), *look]) == 2
+    assert "no variant 3" in capsys.readouterr().err
 
 
 def test_over_ours_the_users_gestures_go_first(imported):
@@ -352,6 +389,31 @@ def test_cancelling_leaves_nothing_behind_and_keeps_the_old_library(tmp_path, ca
         import_folder(source, target, progress=cancel)
     assert (target / "library.zip").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_several_processes_give_the_same_in_the_same_order_and_end(tmp_path):
+    source = small(tmp_path)
+    (source / "HAND_WAVE-2.bvh").write_text("no motion")
+    jobs = [Job(path, Options()) for path in sorted(source.iterdir())]
+    alone, together = (list(convert_all(jobs, workers)) for workers in (1, 2))
+    assert [type(r) for r in together] == [Clip, Clip, str]
+    assert alone[2] == together[2]
+    for a, b in zip(alone[:2], together[:2], strict=True):
+        assert np.array_equal(a.motion.rotations, b.motion.rotations) and a.phases == b.phases
+    unfinished = convert_all(jobs * 20, 2)
+    next(unfinished)
+    unfinished.close()
+    assert not multiprocessing.active_children()
+
+
+def test_remarks_that_differ_in_numbers_share_a_line():
+    report = ImportReport(Path("in"), Path("out"))
+    report.remarks = [
+        ("a", "jitter of 0.9 degrees removed"),
+        ("b", "no fingers"),
+        ("c", "jitter of 0.4 degrees removed"),
+    ]
+    assert "  jitter of 0.4 to 0.9 degrees removed (a and 1 more)\n  no fingers (b)\n" in report.text()
 
 
 def test_progress_counts_every_file(tmp_path):

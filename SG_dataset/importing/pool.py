@@ -1,0 +1,89 @@
+"""Many files at once: several processes convert, and what they made comes back in order, little of it waiting."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from sg_blender_addon.core.errors import UserError
+from SG_dataset.importing.clip import Clip, Options, import_clip
+
+MOST_WORKERS = 8  # each takes about 170 MB
+FEW_FILES = 12  # per worker: for fewer, starting it takes longer than it saves
+AHEAD = 4  # files per worker that may be finished before they are asked for
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `import_clip` is to be called with."""
+
+    path: Path
+    options: Options
+    stroke: float | None = None
+
+
+def workers_for(files: int) -> int:
+    """How many processes are worth starting on this machine."""
+    return max(1, min(MOST_WORKERS, os.cpu_count() or 1, files // FEW_FILES))
+
+
+def convert(job: Job) -> Clip | str:
+    """The clip of a file, or the sentence that says why it cannot be used."""
+    try:
+        return import_clip(job.path, job.options, job.stroke)
+    except UserError as error:
+        return error.message
+    except (ArithmeticError, ValueError, IndexError, MemoryError, np.linalg.LinAlgError) as error:
+        # a file nobody thought of must not cost the other five hundred
+        return f"It could not be converted ({type(error).__name__}: {error})."
+
+
+def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | str, None, None]:
+    """What `convert` gives for each job, in order; close the iterator when the rest is not wanted.
+
+    Workers are started afresh ("spawn"), so a script that asks for more than one needs a main guard.
+    """
+    if workers < 2:
+        yield from map(convert, jobs)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _attend)
+    waiting: deque[Future[Clip | str]] = deque()
+    rest = iter(jobs)
+    try:
+        while True:
+            waiting.extend(pool.submit(convert, job) for job in islice(rest, AHEAD * workers - len(waiting)))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "A process that converted files was ended from outside.",
+            "Free some memory, or import with --jobs 1.",
+            "worker_lost",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attend() -> None:
+    """A worker leaves Ctrl-C to its parent, and ends when the parent is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
