@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -41,7 +41,7 @@ class Record:
     state: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "segment": self.segment.to_json() if self.segment else None}
+        return {**vars(self), "segment": self.segment.to_json() if self.segment else None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
