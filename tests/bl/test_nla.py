@@ -89,6 +89,17 @@ def test_whatever_is_done_to_a_strip_the_motion_stays_continuous(character, how)
     assert largest_step(character, ZERO, ZERO + 4.5 * 24) < 25
 
 
+def test_three_gestures_at_once_need_but_two_tracks(character):
+    three = (segment("A", "a", 0, 1.0, 1.6, 2.9), segment("B", "b", 1, 1.9, 2.3, 3.6),
+             segment("C", "c", 2, 2.4, 3.0, 3.9))
+    take = performance(segments=three)
+    apply(character, take)
+    assert tracks(character) == {"Gestures: rhythm": ["Gestures: rhythm · voice"],
+                                 "Gestures: semantic": ["A · a", "C · c"], "Gestures: semantic 2": ["B · b"]}
+    for seconds in np.arange(1.4, 3.4, 0.1):
+        assert error_at(character, take.merged, seconds) < 6, seconds
+
+
 def test_gestures_only_hold_what_they_change(character):
     apply(character)
     action = next(s.strip.action for s in strips.our_strips(character) if s.strip.name.startswith("HALT"))
