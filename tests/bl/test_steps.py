@@ -191,10 +191,6 @@ def delete_half_an_action(shot):
     bpy.data.actions.remove(next(a for a in bpy.data.actions if "semantic_gesticulator_unfinished" in a))
 
 
-def delete_what_is_replaced(shot):
-    bpy.data.actions.remove(shot.animation_data.nla_tracks["Gestures: semantic"].strips[0].action)
-
-
 def trim_voice(shot):
     editor = bpy.context.scene.sequence_editor
     strip = (editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)["voice"]
