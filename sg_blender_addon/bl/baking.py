@@ -1,123 +1,140 @@
-"""Retargeted motion into Actions: whole arrays at a time, in each bone's own rotation mode."""
+"""Channels into Actions: whole arrays at a time, a few curves per step.
+
+An Action is marked as unfinished until its strip lies on the NLA. Nothing uses it before, so Blender does not save it;
+and whatever way it may have come back (undo, redo, an autosaved file), `sweep` knows it by that mark.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import bpy
 import numpy as np
 
-from ..core import rotations as rot
-from ..core.retarget import Retargeted, TargetRig
-from ..core.rotations import Array
-from . import compat
+from ..core.channels import Channel
+from . import compat, metadata
+from .steps import Steps, again
 
 FIRST_KEY = 1.0  # Actions begin at frame 1, as animators expect; where they play is the strip's business
+KEYS_AT_ONCE = 8000  # some milliseconds
+UNFINISHED = "semantic_gesticulator_unfinished"
 _LINEAR = 1  # `interpolation` of a keyframe: with a key on every frame handles would only cost time
-_PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
 
 
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """One animated property of a pose bone: values (F, components)."""
+@dataclass(frozen=True)
+class Baked:
+    """An unfinished Action with all its keys, by session uid; content: the fingerprint of the keys."""
 
-    bone: str
-    path: str
-    values: Array
+    uid: int
+    content: str
 
 
-def channels(armature: bpy.types.Object, rig: TargetRig, pose: Retargeted,
-             like: Sequence[Channel] = ()) -> list[Channel]:
-    """Pose channels of all mapped bones in the rotation modes the bones have.
+@dataclass
+class Tally:
+    """How much of all the keys is written."""
 
-    like: channels whose first frame the new ones should start near (sign of a quaternion, turns of an Euler angle), so
-    that the NLA blends between the two without a detour.
+    total: int
+    done: int = 0
+
+    def add(self, keys: int) -> float:
+        self.done += keys
+        return self.done / max(self.total, 1)
+
+
+def bake(name: str, owner: str, channels: Sequence[Channel], tally: Tally) -> Steps[Baked]:
+    """A new Action with a key on every frame from FIRST_KEY on; frames are the rows of the channels' values.
+
+    owner: name of the object that it is for.
     """
-    near = {(c.bone, c.path): c.values[0] for c in like}
-    out = []
-    for i, bone in enumerate(pose.bones):
-        name = rig.names[bone]
-        mode = armature.pose.bones[name].rotation_mode
-        path = _PATHS.get(mode, "rotation_euler")
-        out.append(Channel(name, path, _in_mode(pose.rotations[:, i], mode, near.get((name, path)))))
-    if pose.location is not None:
-        out.append(Channel(rig.names[pose.hips_bone], "location", pose.location))
-    return out
+    uid = _new(name, owner)
+    digests: list[bytes] = []
+    for batch in _batches(channels):
+        bag = compat.curve_bag(find(uid))
+        digests += [_write(bag, channel, component) for channel, component in batch]
+        yield tally.add(sum(len(channel.values) for channel, _ in batch))
+    return Baked(uid, metadata.fingerprint(digests))
 
 
-def _in_mode(quaternions: Array, mode: str, near: Array | None) -> Array:
-    if mode == "QUATERNION":
-        flip = near is not None and len(quaternions) and np.dot(near, quaternions[0]) < 0
-        return -quaternions if flip else quaternions
-    if mode == "AXIS_ANGLE":
-        return _axis_angle(quaternions, near)
-    return _euler(quaternions, mode, near)
+def read(uid: int) -> Steps[str]:
+    """The fingerprint of an Action's keys as they are now."""
+    digests: list[bytes] = []
+    while more := _some_digests(uid, len(digests)):
+        digests += more
+        yield 1.0
+    return metadata.fingerprint(digests)
 
 
-def _axis_angle(q: Array, near: Array | None) -> Array:
-    """Angle and axis (F, 4) that move without jumps: the axis is held where the rotation vanishes."""
-    q = np.where(np.median(q[:, :1]) < 0, -q, q)
-    sine = np.linalg.norm(q[:, 1:], axis=1)
-    axis = np.tile([0.0, 1.0, 0.0], (len(q), 1))
-    good = sine > 1e-6
-    axis[good] = q[good, 1:] / sine[good, None]
-    if good.any():  # hold the nearest earlier axis (the first good one before that)
-        last = np.maximum.accumulate(np.where(good, np.arange(len(q)), -1))
-        axis = axis[np.where(last < 0, np.argmax(good), last)]
-    flips = np.cumprod(np.where(np.sum(axis[1:] * axis[:-1], axis=1) < 0, -1.0, 1.0)) if len(q) > 1 else np.ones(0)
-    first = -1.0 if near is not None and np.dot(near[1:], axis[0]) < 0 else 1.0
-    signs = first * np.concatenate([[1.0], flips])
-    angle = np.unwrap(2 * np.arctan2(signs * sine, q[:, 0]))
-    return np.column_stack([angle, axis * signs[:, None]])
+def find(uid: int) -> bpy.types.Action:
+    """An Action of that session uid; UserError when somebody removed it."""
+    return again(bpy.data.actions, uid, "An Action")
 
 
-def _euler(q: Array, mode: str, near: Array | None) -> Array:
-    """Euler angles (F, 3) in x, y, z order of storage, of the two solutions the one nearest to the frame before.
-
-    Blender's mode "XYZ" turns about X first, which is the intrinsic order ZYX.
-    """
-    order = mode[::-1]
-    stored = ["XYZ".index(c) for c in order]
-    first = rot.to_euler(q, order)
-    second = np.stack([first[:, 0] + np.pi, np.pi - first[:, 1], first[:, 2] + np.pi], axis=1)
-    both = np.empty((2, len(q), 3))
-    both[0][:, stored], both[1][:, stored] = first, second
-    out = np.empty((len(q), 3))
-    last = np.zeros(3) if near is None else np.asarray(near, dtype=float)
-    for i in range(len(q)):
-        turned = both[:, i] + 2 * np.pi * np.round((last - both[:, i]) / (2 * np.pi))
-        last = turned[np.argmin(np.sum((turned - last) ** 2, axis=1))]
-        out[i] = last
-    return out
-
-
-def bake(name: str, armature: bpy.types.Object, curves: Sequence[Channel]) -> bpy.types.Action:
-    """A new Action with a key on every frame from FIRST_KEY on; frames are the rows of the channels' values."""
-    action, _, bag = compat.new_action(name, armature)
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """What is unfinished at the end of the block is removed, whichever way it ends."""
     try:
-        for channel in curves:
-            _write(bag, channel)
-    except BaseException:
-        bpy.data.actions.remove(action)
-        raise
+        yield
+    finally:
+        sweep()
+
+
+def finished(action: bpy.types.Action) -> None:
+    """It is in use now and stays."""
+    del action[UNFINISHED]
+
+
+def sweep() -> None:
+    """Remove all unfinished Actions."""
+    doomed = [action for action in bpy.data.actions if UNFINISHED in action and action.library is None]
+    if doomed:
+        bpy.data.batch_remove(doomed)
+
+
+def _new(name: str, owner: str) -> int:
+    action = compat.new_action(name, owner)
+    action[UNFINISHED] = True
     action.use_fake_user = False
-    return action
+    return action.session_uid
 
 
-def _write(bag: bpy.types.Action, channel: Channel) -> None:
+def _batches(channels: Sequence[Channel]) -> Iterator[list[tuple[Channel, int]]]:
+    """(channel, component) of the curves to be, a few at a time; a curve is never divided."""
+    batch: list[tuple[Channel, int]] = []
+    for channel in channels:
+        for component in range(channel.values.shape[1]):
+            batch.append((channel, component))
+            if len(batch) * len(channel.values) >= KEYS_AT_ONCE:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _some_digests(uid: int, first: int) -> list[bytes]:
+    digests, keys = [], 0
+    for curve in islice(compat.fcurves(find(uid)), first, None):
+        digests.append(metadata.read_digest(curve))
+        keys += len(curve.keyframe_points)
+        if keys >= KEYS_AT_ONCE:
+            break
+    return digests
+
+
+def _write(bag: bpy.types.Action, channel: Channel, component: int) -> bytes:
+    """One curve; returns its digest."""
     path = f'pose.bones["{bpy.utils.escape_identifier(channel.bone)}"].{channel.path}'
-    group = bag.groups.get(channel.bone) or bag.groups.new(channel.bone)
     frames = len(channel.values)
     keys = np.empty((frames, 2), dtype=np.float32)
     keys[:, 0] = FIRST_KEY + np.arange(frames)
-    linear = np.full(frames, _LINEAR, dtype=np.int32)
-    for component in range(channel.values.shape[1]):
-        curve = bag.fcurves.new(path, index=component)
-        curve.group = group
-        keys[:, 1] = channel.values[:, component]
-        points = curve.keyframe_points
-        points.add(frames)
-        points.foreach_set("co", keys.ravel())
-        points.foreach_set("interpolation", linear)
-        curve.update()
+    keys[:, 1] = channel.values[:, component]
+    curve = bag.fcurves.new(path, index=component)
+    curve.group = bag.groups.get(channel.bone) or bag.groups.new(channel.bone)
+    points = curve.keyframe_points
+    points.add(frames)
+    points.foreach_set("co", keys.ravel())
+    points.foreach_set("interpolation", np.full(frames, _LINEAR, dtype=np.int32))
+    curve.update()
+    return metadata.curve_digest(path, component, keys)

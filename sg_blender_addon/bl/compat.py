@@ -12,15 +12,22 @@ from typing import Any
 import bpy
 
 
-def new_action(name: str, owner: bpy.types.Object) -> tuple[bpy.types.Action, Any, Any]:
-    """A new Action for an object: (action, slot or None, the bag that has `fcurves` and `groups`)."""
+def new_action(name: str, owner: str) -> bpy.types.Action:
+    """A new Action for the object of that name, ready for curves."""
     action = bpy.data.actions.new(name)
-    if not hasattr(action, "slots"):
+    if hasattr(action, "slots"):
+        action.slots.new(id_type="OBJECT", name=owner)
+        action.layers.new("Layer").strips.new(type="KEYFRAME")
+    else:
         action.id_root = "OBJECT"
-        return action, None, action
-    slot = action.slots.new(id_type="OBJECT", name=owner.name)
-    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    return action, slot, strip.channelbag(slot, ensure=True)
+    return action
+
+
+def curve_bag(action: bpy.types.Action) -> Any:
+    """What has the `fcurves` and `groups` of an Action made by `new_action`."""
+    if not hasattr(action, "slots"):
+        return action
+    return action.layers[0].strips[0].channelbag(action.slots[0], ensure=True)
 
 
 def object_slot(action: bpy.types.Action, preferred: Any = None) -> Any:

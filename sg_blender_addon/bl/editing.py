@@ -13,7 +13,9 @@ from ..core.timeline import Segment
 from . import compat, machine, mapping, nla, takes
 from .gestures import semantic
 from .metadata import RHYTHM, Record
+from .nla import Where
 from .performance import push_undo
+from .steps import Steps, again
 from .strips import OurStrip, our_strips
 
 FRAME_TOLERANCE = 0.01
@@ -31,26 +33,30 @@ class Target:
     fps: float
     seconds: float
 
-    def find(self) -> tuple[bpy.types.Scene, bpy.types.Object]:
-        scene = next((s for s in bpy.data.scenes if s.session_uid == self.scene_uid), None)
-        character = next((o for o in bpy.data.objects if o.session_uid == self.character_uid), None)
-        if scene is None or character is None:
-            raise UserError("The character was removed meanwhile.", "Nothing was changed.", "target_gone")
-        return scene, character
+    def find(self) -> Where:
+        """All of it as it is now; UserError when it is not what it was when the job began."""
+        scene = again(bpy.data.scenes, self.scene_uid, "The scene")
+        character = again(bpy.data.objects, self.character_uid, "The character")
+        _check_frame_rate(scene, self.fps)
+        return Where(scene, character, mapping.of(character))
 
 
 def target(context: bpy.types.Context, record: Record | None = None) -> Target:
     """The performance that a strip belongs to, or that of the chosen voice; UserError when nothing was generated."""
     settings = context.scene.gesticulator
     record = record or _rhythm_record(settings.character, settings.voice)
-    if abs(record.fps - compat.scene_fps(context.scene)) > FRAME_TOLERANCE:
-        raise UserError(
-            "The scene's frame rate was changed since these gestures were made.", "Generate once more.", "fps_changed"
-        )
+    _check_frame_rate(context.scene, record.fps)
     return Target(
         context.scene.session_uid, settings.character.session_uid, record.source, record.job, record.frame_zero,
         record.fps, record.seconds,
     )
+
+
+def _check_frame_rate(scene: bpy.types.Scene, fps: float) -> None:
+    if abs(fps - compat.scene_fps(scene)) > FRAME_TOLERANCE:
+        raise UserError(
+            "The scene's frame rate was changed since these gestures were made.", "Generate once more.", "fps_changed"
+        )
 
 
 def _rhythm_record(character: bpy.types.Object, voice: str) -> Record:
@@ -82,23 +88,18 @@ def rearrangement(
 
 def place(
     where: Target, strips: Sequence[str], message: Callable[[Sequence[Segment]], str]
-) -> Callable[[Rearranged], str]:
+) -> Callable[[Rearranged], Steps[str]]:
     """What to do with the backend's answer: put each placed gesture into the place of the strip of that name.
 
     An empty name adds a strip. The animator chose these gestures, so they are locked: generating again keeps them.
     """
 
-    def apply(answer: Rearranged) -> str:
-        scene, character = where.find()
-        present = {ours.strip.name: ours.strip for ours in semantic(character)}
-        if any(name and name not in present for name in strips):
-            raise UserError("The gesture was removed meanwhile.", "Nothing was changed.", "target_gone")
-        bone_map = mapping.of(character)
-        for name, segment in zip(strips, answer.placed, strict=True):
-            nla.place_segment(
-                character, answer.take, segment, bone_map, scene=scene, frame_start=where.frame_zero,
-                source=where.source, job=where.take, replacing=present.get(name), lock=True,
-            )
+    def apply(answer: Rearranged) -> Steps[str]:
+        placed = list(zip(answer.placed, strips, strict=True))
+        yield from nla.place_steps(
+            where.find, answer.take, placed, frame_start=where.frame_zero, source=where.source, job=where.take,
+            lock=True,
+        )
         push_undo("Change gestures")
         return message(answer.placed)
 

@@ -1,13 +1,15 @@
 """The one job that may run, pumped by a timer: its handle here, what the panels show of it on the window manager.
 
 A worker thread never touches bpy; a timer on Blender's main thread copies the handle's state and, at the end, lets the
-result in. No modal operator, because that would block autosave. Nothing here holds a pointer to Blender's data.
+result in, a little at each tick. No modal operator, because that would block autosave. Nothing here holds a pointer to
+Blender's data.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -16,16 +18,22 @@ from typing import Any
 import bpy
 
 from ..client.connection import Connection
-from ..client.job import CANCELLED, DONE, FAILED, TICK_S, Job, Snapshot
-from ..core.errors import UserError
-from . import reports
+from ..client.job import TICK_S, Job, Snapshot
+from ..core.errors import Cancelled, UserError
+from . import baking, reports
+from .steps import BUILDING, Interrupted, Running, Steps
 
 AREAS = ("VIEW_3D", "SEQUENCE_EDITOR", "NLA_EDITOR", "PREFERENCES")
+BUDGET_S = 0.025
+"""Work per tick; what Blender's window is held up by."""
+PAUSE_S = 0.005
+"""Between two ticks that work, for what Blender itself has to do."""
 
 connection = Connection()
 """The add-on's way to its backend; one for all windows."""
 
-_active: tuple[Job[Any], Callable[[Any], str]] | None = None
+_active: Running[str] | None = None
+_drawn_at = 0.0
 
 
 class GesticulatorJob(bpy.types.PropertyGroup):
@@ -51,8 +59,9 @@ def busy() -> bool:
     return _active is not None
 
 
-def run(job: Job[Any], on_done: Callable[[Any], str], *, wait: bool) -> str:
-    """Start a job. `on_done(result)` lets the result in on the main thread and returns a line to report.
+def run(job: Job[Any], on_done: Callable[[Any], str | Steps[str]], *, wait: bool) -> str:
+    """Start a job. `on_done(result)` lets the result in on the main thread, at once or in steps; its end is a line to
+    report.
 
     With `wait` (scripts, background mode) the call returns that line when all is done, or raises UserError. Without,
     it returns an empty string at once and a timer does the rest.
@@ -63,69 +72,81 @@ def run(job: Job[Any], on_done: Callable[[Any], str], *, wait: bool) -> str:
     clear_error()
     shown = state()
     shown.running, shown.kind, shown.message = True, job.name, ""
-    _active = (job, on_done)
-    job.start()
+    _active = Running(_whole(job, on_done))
     if wait:
-        return _finish_here(job)
+        return _finish_here()
+    _advance(0.0)
     bpy.app.timers.register(_pump, first_interval=TICK_S, persistent=True)
     return ""
+
+
+def _whole(job: Job[Any], on_done: Callable[[Any], str | Steps[str]]) -> Steps[str]:
+    result = yield job
+    while True:
+        outcome = on_done(result)
+        if isinstance(outcome, str):
+            return outcome
+        with contextlib.suppress(Interrupted):  # then again, with whatever the scene is now
+            return (yield from outcome)
 
 
 def cancel() -> None:
     """Ask the live job to stop; it ends at the next tick of its timer."""
     if _active is not None:
-        _active[0].cancel()
+        _active.cancel()
         state().stage = "Cancelling"
 
 
 def tick() -> bool:
-    """Show how the job stands and, when it has finished, let its result in. True while it runs."""
+    """Go on for a moment and show how the job stands. True while it runs."""
     if _active is None:
         return False
-    job = _active[0]
-    snapshot = job.tick()
-    if not snapshot.finished:
-        _show(snapshot, cancelling=job.cancelling)
-        return True
     with contextlib.suppress(UserError):  # it is in the error box
-        _let_in(snapshot)
+        if not _advance(BUDGET_S):
+            _show(_active)
+            return True
     _redraw()
     return False
 
 
 def _pump() -> float | None:
-    return TICK_S if tick() else None
+    if not tick():
+        return None
+    return TICK_S if _active is not None and _active.job is not None else PAUSE_S
 
 
-def _finish_here(job: Job[Any]) -> str:
+def _finish_here() -> str:
     try:
-        snapshot = job.wait()
+        while not _advance(math.inf):
+            _active.job.wait()
     except BaseException:
-        job.cancel()
+        _drop()
         _forget()
         raise
-    return _let_in(snapshot)
+    return state().message
 
 
-def _let_in(snapshot: Snapshot) -> str:
-    """The end of a job, on the main thread: apply, or fill the error box and raise."""
-    assert _active is not None, "only called while there is a job"
-    job, on_done = _active
-    _forget()
-    if snapshot.state == CANCELLED:
+def _advance(budget_s: float) -> bool:
+    """Go on with the live job; True when it has ended well. When not, the error box says why, and so does UserError."""
+    try:
+        if not _active.advance(budget_s):
+            return False
+    except Cancelled:
+        _forget()
         state().message = "Cancelled"
-        raise UserError("Cancelled.", "Nothing was changed.", "cancelled")
-    error, more = snapshot.error, snapshot.details
-    if snapshot.state == DONE:
-        try:
-            state().message = on_done(job.result)
-            return state().message
-        except UserError as refused:
-            error = refused
-        except Exception as broken:  # noqa: BLE001 - a timer has no caller; the error box carries it
-            error, more = unexpected(broken), traceback.format_exc()
-    assert error is not None and (snapshot.state in (DONE, FAILED))
-    show_error(error, more)
+        raise UserError("Cancelled.", "Nothing was changed.", "cancelled") from None
+    except UserError as refused:
+        error = refused
+    except Exception as broken:  # noqa: BLE001 - a timer has no caller; the error box carries it
+        error = unexpected(broken)
+        error.details = traceback.format_exc()
+    else:
+        message = _active.result
+        _forget()
+        state().message = message
+        return True
+    _forget()
+    show_error(error, error.details)
     raise error
 
 
@@ -186,12 +207,14 @@ def draw_error(layout: bpy.types.UILayout, job: GesticulatorJob, width: int, onl
     box.operator("gesticulator.copy_details", icon="COPYDOWN")
 
 
-def _show(snapshot: Snapshot, *, cancelling: bool) -> None:
+def _show(running: Running[str]) -> None:
     shown = state()
-    shown.stage = "Cancelling" if cancelling else snapshot.stage
+    snapshot = running.job.tick() if running.job else Snapshot(stage=BUILDING, fraction=running.fraction)
+    shown.stage = "Cancelling" if running.cancelling else snapshot.stage
     shown.fraction = snapshot.fraction
     shown.eta = eta_text(snapshot.eta_s)
-    _redraw()
+    if time.monotonic() - _drawn_at >= TICK_S:
+        _redraw()
 
 
 def _forget() -> None:
@@ -203,23 +226,39 @@ def _forget() -> None:
 
 def _redraw() -> None:
     """A property of the window manager that changes does not redraw the panels that show it."""
+    global _drawn_at  # noqa: PLW0603 - of all windows
+    _drawn_at = time.monotonic()
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type in AREAS:
                 area.tag_redraw()
 
 
+@bpy.app.handlers.persistent
+def _time_has_moved(*_: Any) -> None:
+    """Undo and redo take unfinished Actions away or bring them back; a file may have been autosaved with some."""
+    if _active is not None:
+        _active.interrupt()
+    baking.sweep()
+
+
 def shut_down() -> None:
     """Leave nothing behind: no timer (Blender may hang at exit with one), no thread at work, no backend."""
-    global _active  # noqa: PLW0603 - see run()
     if bpy.app.timers.is_registered(_pump):
         bpy.app.timers.unregister(_pump)
-    if _active is not None:
-        job, _ = _active
-        job.cancel()
-        _active = None
-        _await_end(job)
+    _drop()
     connection.stop()
+
+
+def _drop() -> None:
+    """End the live job, whatever it is at, and take back what it had begun."""
+    global _active
+    running, _active = _active, None
+    if running is not None:
+        running.cancel()
+        running.close()
+        if running.job is not None:
+            _await_end(running.job)
 
 
 def _await_end(job: Job[Any], patience_s: float = 2.0) -> None:
@@ -228,14 +267,24 @@ def _await_end(job: Job[Any], patience_s: float = 2.0) -> None:
         time.sleep(0.02)
 
 
+def _handlers() -> tuple[list[Any], ...]:
+    handlers = bpy.app.handlers
+    return handlers.undo_post, handlers.redo_post, handlers.load_post
+
+
 def register() -> None:
     bpy.types.WindowManager.gesticulator_job = bpy.props.PointerProperty(type=GesticulatorJob)
+    for handlers in _handlers():
+        handlers.append(_time_has_moved)
     atexit.register(shut_down)
 
 
 def unregister() -> None:
     atexit.unregister(shut_down)
     shut_down()
+    for handlers in _handlers():
+        if _time_has_moved in handlers:
+            handlers.remove(_time_has_moved)
     del bpy.types.WindowManager.gesticulator_job
 
 

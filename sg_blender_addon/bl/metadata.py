@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -40,7 +41,7 @@ class Record:
     state: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "segment": self.segment.to_json() if self.segment else None}
+        return {**vars(self), "segment": self.segment.to_json() if self.segment else None}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
@@ -80,14 +81,25 @@ def update(action: bpy.types.Action, **changes: Any) -> Record:
 
 def content_hash(action: bpy.types.Action) -> str:
     """Fingerprint of all keys: changes when a key is moved, added or deleted, a curve muted or given a modifier."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    for curve in sorted(compat.fcurves(action), key=lambda c: (c.data_path, c.array_index)):
-        points = curve.keyframe_points
-        keys = np.empty(2 * len(points), dtype=np.float32)
-        points.foreach_get("co", keys)
-        digest.update(f"{curve.data_path}[{curve.array_index}]{curve.mute}{len(curve.modifiers)}".encode())
-        digest.update(keys.tobytes())
-    return digest.hexdigest()
+    return fingerprint([read_digest(curve) for curve in compat.fcurves(action)])
+
+
+def fingerprint(digests: Iterable[bytes]) -> str:
+    """Of all curves of an Action together, in whatever order they come."""
+    return hashlib.sha1(b"".join(sorted(digests)), usedforsecurity=False).hexdigest()
+
+
+def curve_digest(path: str, index: int, keys: np.ndarray, muted: bool = False, modifiers: int = 0) -> bytes:
+    """Of one curve; keys: (F, 2) frames and values, float32 as Blender holds them."""
+    digest = hashlib.sha1(f"{path}[{index}]{muted}{modifiers}".encode(), usedforsecurity=False)
+    digest.update(keys.tobytes())
+    return digest.digest()
+
+
+def read_digest(curve: bpy.types.FCurve) -> bytes:
+    keys = np.empty(2 * len(curve.keyframe_points), dtype=np.float32)
+    curve.keyframe_points.foreach_get("co", keys)
+    return curve_digest(curve.data_path, curve.array_index, keys, curve.mute, len(curve.modifiers))
 
 
 def strip_state(strip: bpy.types.NlaStrip) -> dict[str, Any]:
@@ -98,12 +110,16 @@ def strip_state(strip: bpy.types.NlaStrip) -> dict[str, Any]:
 
 
 def stamp(strip: bpy.types.NlaStrip, record: Record) -> None:
-    """Write the record with fingerprints of the strip and its keys as they are now."""
-    write(strip.action, replace(record, content=content_hash(strip.action), state=strip_state(strip)))
+    """Write the record with a fingerprint of how the strip lies now."""
+    write(strip.action, replace(record, state=strip_state(strip)))
 
 
-def change(strip: bpy.types.NlaStrip, record: Record) -> str:
-    """What the animator did to a strip since we made it, in a few words; empty if nothing."""
+def change(strip: bpy.types.NlaStrip, record: Record,
+           content: Callable[[bpy.types.Action], str] = content_hash) -> str:
+    """What the animator did to a strip since we made it, in a few words; empty if nothing.
+
+    content: gives the fingerprint of an Action's keys, for those who have read it already.
+    """
     if record.lock:
         return "locked"
     now = strip_state(strip)
@@ -115,4 +131,4 @@ def change(strip: bpy.types.NlaStrip, record: Record) -> str:
         return "moved"
     if now != record.state:
         return "adjusted"
-    return "keys edited" if content_hash(strip.action) != record.content else ""
+    return "keys edited" if content(strip.action) != record.content else ""

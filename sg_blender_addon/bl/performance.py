@@ -8,21 +8,24 @@ import math
 import bpy
 
 from ..client.generation import Take
-from . import mapping, nla, properties, takes
-from .nla import Applied
+from . import nla, properties, takes
+from .linking import Applied
 from .shot import Shot
+from .steps import Steps, apart
 
 WARNINGS_SHOWN = 4
 
 
-def apply(shot: Shot, take: Take) -> str:
+def apply(shot: Shot, take: Take) -> Steps[str]:
     """Put the take on the shot's character; returns a line to report. UserError leaves the scene untouched."""
-    scene, character = shot.find_scene(), shot.find_character()
-    shot.check_voice()
-    applied = nla.apply_performance(
-        character, take, mapping.of(character), scene=scene, frame_start=shot.voice.start_frame,
-        source=shot.voice.strip, job=takes.save(take),
+    shot.find()
+    name = takes.new_name()
+    path = takes.path_of(name)
+    yield apart(lambda: takes.write(path, take))
+    applied = yield from nla.apply_steps(
+        shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
     )
+    scene = shot.find_scene()
     _list_words(scene, shot, take)
     _set_playback(scene, applied.frames)
     push_undo("Generate gestures")

@@ -63,7 +63,7 @@ def read_rig(armature: bpy.types.Object, bone_map: BoneMap) -> TargetRig:
         joints={joint: index[name] for joint, name in present.joints.items()},
         inherits_rotation=tuple(bool(b.use_inherit_rotation) for b in bones),
         local_location=tuple(bool(b.use_local_location) for b in bones),
-        world=np.array(armature.matrix_world, dtype=float),
+        rotation_modes=tuple(armature.pose.bones[b.name].rotation_mode for b in bones),
     )
 
 

@@ -11,7 +11,9 @@ from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
 from ..core.timeline import Segment
 from . import machine, mapping, rigs, sound_strips
+from .nla import Where
 from .sound_strips import Voice
+from .steps import again, gone
 
 SCRIPT_KINDS = {".srt": "srt", ".vtt": "vtt"}
 
@@ -29,17 +31,27 @@ class Shot:
     fps: float
 
     def find_scene(self) -> bpy.types.Scene:
-        return _again(bpy.data.scenes, self.scene_uid, f"The scene '{self.scene}'")
+        return again(bpy.data.scenes, self.scene_uid, f"The scene '{self.scene}'")
 
     def find_character(self) -> bpy.types.Object:
-        return _again(bpy.data.objects, self.character_uid, f"The character '{self.character}'")
+        return again(bpy.data.objects, self.character_uid, f"The character '{self.character}'")
+
+    def find(self) -> Where:
+        """All of it as it is now; UserError when it is not what it was when the job began."""
+        scene, character = self.find_scene(), self.find_character()
+        if sound_strips.frame_rate(scene) != self.fps:
+            raise UserError(
+                "The scene's frame rate was changed while gestures were being made.", "Generate again.", "fps_changed"
+            )
+        self.check_voice()
+        return Where(scene, character, mapping.of(character))
 
     def check_voice(self) -> None:
         """UserError when the strip is not what it was when the job began."""
         scene = bpy.data.scenes.get(self.sequencer_scene)
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
         if strip is None:
-            raise _gone(f"The sound strip '{self.voice.strip}'")
+            raise gone(f"The sound strip '{self.voice.strip}'")
         # a retimed strip was mixed down; reading it again would take as long, so only its place is compared
         first, last = sound_strips.handles(strip)
         if isinstance(self.voice.audio, bytes) and strip.sound.packed_file is None:
@@ -133,13 +145,3 @@ def _check_llm(retriever: str, settings: bpy.types.AddonPreferences) -> None:
     if not machine.stays_here(settings.llm_url):
         machine.require_online("The language model is on another machine")
 
-
-def _again(collection: bpy.types.bpy_prop_collection, uid: int, what: str) -> bpy.types.ID:
-    found = next((item for item in collection if item.session_uid == uid), None)
-    if found is None:
-        raise _gone(what)
-    return found
-
-
-def _gone(what: str) -> UserError:
-    return UserError(f"{what} was removed while gestures were being generated.", "Nothing was changed.", "target_gone")

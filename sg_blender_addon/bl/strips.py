@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,11 @@ class OurStrip:
     @property
     def changed(self) -> str:
         """What the animator did to it ("locked", "moved", "muted", "swapped", "keys edited"...), empty if nothing."""
-        return "locked" if self.track.lock else metadata.change(self.strip, self.record)
+        return self.change(metadata.content_hash)
+
+    def change(self, content: Callable[[bpy.types.Action], str]) -> str:
+        """As `changed`, with the fingerprint of an Action's keys from `content`."""
+        return "locked" if self.track.lock else metadata.change(self.strip, self.record, content)
 
 
 def our_strips(armature: bpy.types.Object) -> list[OurStrip]:
@@ -131,7 +135,7 @@ def _take_back(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, action: bpy
     action.name = "(discarded)"  # the one it should have replaced gets its name back
 
 
-def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: Journal) -> bpy.types.Action | None:
+def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: Journal) -> bpy.types.Action:
     """Take a strip away, restorably; its Action is returned for `discard` once everything has succeeded."""
     action, slot = strip.action, getattr(strip, "action_slot", None)
     saved = {name: getattr(strip, name) for name in _SAVED}
@@ -156,11 +160,12 @@ def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: 
     return action
 
 
-def discard(action: bpy.types.Action | None) -> None:
-    """Delete a replaced Action; one that is used elsewhere too (or was given a fake user) stays under its name."""
-    if action is None:
-        return
-    if action.users == 0:
-        bpy.data.actions.remove(action)
-    else:
-        action.name = action.name.removesuffix(_OLD)
+def discard(actions: Iterable[bpy.types.Action]) -> None:
+    """Delete replaced Actions; one that is used elsewhere too (or was given a fake user) stays under its name."""
+    found = list(dict.fromkeys(actions))  # several strips may have shown the same one
+    for action in found:
+        if action.users:
+            action.name = action.name.removesuffix(_OLD)
+    unused = [action for action in found if not action.users]
+    if unused:
+        bpy.data.batch_remove(unused)  # one by one each would be looked for in the whole file

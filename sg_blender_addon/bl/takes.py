@@ -18,18 +18,19 @@ from . import machine
 KEPT = 200
 
 
-def save(take: Take) -> str:
-    """Keep a take; returns its name. A full disk loses the take, not the performance: then the name finds nothing."""
-    name = uuid.uuid4().hex
+def new_name() -> str:
+    return uuid.uuid4().hex
+
+
+def write(path: Path, take: Take) -> None:
+    """Keep a take. A full disk loses the take, not the performance: then there is nothing under its name."""
     meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": dict(take.report)}
     with contextlib.suppress(OSError):
-        path = path_of(name)
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:
             wire.write(file, meta, wire.motion_arrays("rhythm", take.rhythm))
         os.replace(temporary, path)
         _prune(path.parent)
-    return name
 
 
 def path_of(name: str) -> Path:

@@ -142,5 +142,5 @@ def _crashed(connection: Connection) -> UserError:
         "It may have run out of memory: try a shorter strip; 'Copy details' has the end of its log.",
         "backend_crashed",
     )
-    error.details = connection.log_tail()  # type: ignore[attr-defined]
+    error.details = connection.log_tail()
     return error

@@ -32,8 +32,6 @@ class Snapshot:
     eta_s: float | None = None
     """Estimated seconds left, None while nobody knows."""
     error: UserError | None = None
-    details: str = ""
-    """For 'Copy details': the traceback of an error nobody expected, or the end of a log."""
 
     @property
     def finished(self) -> bool:
@@ -69,12 +67,10 @@ class Control:
         with self._lock:
             return self._snapshot
 
-    def finish(self, state: str, error: UserError | None = None, details: str = "") -> None:
+    def finish(self, state: str, error: UserError | None = None) -> None:
         with self._lock:
             fraction = 1.0 if state == DONE else self._snapshot.fraction
-            self._snapshot = replace(
-                self._snapshot, state=state, fraction=fraction, eta_s=None, error=error, details=details
-            )
+            self._snapshot = replace(self._snapshot, state=state, fraction=fraction, eta_s=None, error=error)
 
 
 class Job(Generic[T]):
@@ -130,13 +126,14 @@ class Job(Generic[T]):
         except Cancelled:
             self._control.finish(CANCELLED)
         except UserError as error:
-            self._control.finish(FAILED, error, str(getattr(error, "details", "")))
+            self._control.finish(FAILED, error)
         except Exception as error:  # noqa: BLE001 - a thread has no caller; the handle carries it
             unexpected = UserError(
                 f"Something went wrong inside the add-on: {error}",
                 "Use 'Copy details' and send the text with a bug report.",
                 "internal",
             )
-            self._control.finish(FAILED, unexpected, traceback.format_exc())
+            unexpected.details = traceback.format_exc()
+            self._control.finish(FAILED, unexpected)
         else:
             self._control.finish(DONE)

@@ -7,7 +7,8 @@ class UserError(Exception):
     """Something the user can understand and act on.
 
     `message` is one sentence that says what is wrong, `hint` one that says what to do next, `code` a short
-    machine-readable name (lower case, underscores) that the HTTP protocol and scripts may rely on.
+    machine-readable name (lower case, underscores) that the HTTP protocol and scripts may rely on. `details` is for bug
+    reports: a traceback, the end of a log.
     """
 
     def __init__(self, message: str, hint: str = "", code: str = "error") -> None:
@@ -15,6 +16,7 @@ class UserError(Exception):
         self.message = message
         self.hint = hint
         self.code = code
+        self.details = ""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

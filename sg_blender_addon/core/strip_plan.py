@@ -23,6 +23,7 @@ _FURTHEST = 0.6  # seconds that a transition may reach beyond the gesture's own 
 _CLOSE = 0.25  # neighbours nearer than this pass from one gesture to the next without visiting the rhythm
 _FADE = 0.4
 _SHORTEST = 0.08
+_FRAME = 1 / 24  # seconds by which a strip, whole frames long, may be longer than its span
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def plan_spans(rhythm: Motion, merged: Motion, segments: Sequence[Segment]) -> l
     apart = _differs(rhythm, merged)
     spans = [_span(s, apart, merged.fps, _limit_before(ordered, i), _limit_after(ordered, i, last))
              for i, s in enumerate(ordered)]
-    return _bridge(spans, apart, merged.fps)
+    return _two_at_most(_bridge(spans, apart, merged.fps))
 
 
 def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> Motion:
@@ -113,4 +114,24 @@ def _bridge(spans: list[Span], apart: Array, fps: float) -> list[Span]:
             fade = min(_FADE, max(b.end - b.start - b.blend_in, _SHORTEST))
             end = min(max(a.end, b.start + b.blend_in + fade), b.end)
             out[i] = replace(a, end=end, blend_out=min(fade, 0.4 * (end - a.start)))
+    return out
+
+
+def _two_at_most(spans: Sequence[Span]) -> list[Span]:
+    """Where a third strip begins, of the two there the one that ends first has to end, if its stroke is over.
+
+    Every strip holds the merged motion, so the other one shows what it would have shown; that has to be in by then.
+    """
+    out = list(spans)
+    for third in sorted(spans, key=lambda span: span.start):
+        there = [i for i, s in enumerate(out) if s.start < third.start < s.end + _FRAME]
+        if len(there) < 2:
+            continue
+        i, j = sorted(there, key=lambda k: out[k].end)[:2]
+        first, other, end = out[i], out[j], third.start - _FRAME
+        both = end - max(first.start, other.start)
+        if first.segment.stroke < end and both > _SHORTEST:
+            fade = min(first.blend_out, 0.5 * both, end - first.start - first.blend_in)
+            out[i] = replace(first, end=end, blend_out=fade)
+            out[j] = replace(other, blend_in=min(other.blend_in, both - fade))
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -24,8 +24,8 @@ class TargetRig:
 
     names (N): bones, parents before children; parents (N): index or -1; rest (N, 4, 4): rest matrices in armature space
     (Blender's `bone.matrix_local`: Y along the bone); tails (N, 3): bone ends in armature space; joints: canonical
-    joint -> bone index; inherits_rotation, local_location (N): Blender's bone flags; world (4, 4): the object's matrix,
-    for those who want metres.
+    joint -> bone index; inherits_rotation, local_location (N): Blender's bone flags; rotation_modes (N): Blender's, all
+    quaternions when empty.
     """
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class TargetRig:
     joints: Mapping[str, int]
     inherits_rotation: tuple[bool, ...] = ()
     local_location: tuple[bool, ...] = ()
-    world: Array = field(default_factory=lambda: np.eye(4))
+    rotation_modes: tuple[str, ...] = ()
 
     @cached_property
     def rest_rotations(self) -> Array:
@@ -48,6 +48,12 @@ class TargetRig:
         """Bone heads (N, 3), armature space."""
         return self.rest[:, :3, 3]
 
+    def same_as(self, other: TargetRig) -> bool:
+        """Whether motion made for the one fits the other."""
+        plain = ("names", "parents", "joints", "inherits_rotation", "local_location", "rotation_modes")
+        return (all(getattr(self, name) == getattr(other, name) for name in plain)
+                and np.array_equal(self.rest, other.rest) and np.array_equal(self.tails, other.tails))
+
     def has(self, *joints: str) -> bool:
         return all(joint in self.joints for joint in joints)
 
@@ -59,6 +65,9 @@ class TargetRig:
     def inherits(self, bone: int) -> bool:
         """Whether the bone turns with its parent."""
         return not self.inherits_rotation or self.inherits_rotation[bone]
+
+    def rotation_mode(self, bone: int) -> str:
+        return self.rotation_modes[bone] if self.rotation_modes else "QUATERNION"
 
     def to_armature(self, v: Array) -> Array:
         """Canonical directions (..., 3) in armature space."""

@@ -5,7 +5,7 @@ All times are seconds from the start of the audio.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -34,7 +34,7 @@ class Alternative:
     confidence: float
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "confidence": round(self.confidence, 4)}
+        return {**vars(self), "confidence": round(self.confidence, 4)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Alternative:
@@ -64,7 +64,7 @@ class Segment:
     blend: str = "motion"
 
     def to_json(self) -> dict[str, Any]:
-        data = asdict(self)
+        data = dict(vars(self))
         for name in ("start", "stroke", "end", "confidence"):
             data[name] = round(data[name], 4)
         data["alternatives"] = [a.to_json() for a in self.alternatives]

@@ -7,8 +7,11 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
+from sg_blender_addon.bl import baking
+from sg_blender_addon.bl.steps import finish
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.bone_maps import PRESETS
+from sg_blender_addon.core.channels import Channel
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.retarget import TargetRig
 from sg_blender_addon.core.skeleton import canonical
@@ -57,6 +60,12 @@ def metarig() -> bpy.types.Object:
         addon_utils.enable("rigify", default_set=True)
     bpy.ops.object.armature_human_metarig_add()
     return bpy.context.object
+
+
+def bake(name: str, obj: bpy.types.Object, channels: list[Channel]) -> bpy.types.Action:
+    """The channels as an Action of the object."""
+    made = finish(baking.bake(name, obj.name, channels, baking.Tally(1)))
+    return baking.find(made.uid)
 
 
 def evaluated(obj: bpy.types.Object, frame: float) -> dict[str, np.ndarray]:

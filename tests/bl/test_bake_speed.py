@@ -1,36 +1,56 @@
-"""How long baking takes: run with `-m bench -s`; nothing about time is asserted."""
+"""How long Blender's window is held up: run with `-m bench -s`; nothing about time is asserted."""
 
 from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from sg_blender_addon.bl import baking, compat, nla, rigs  # noqa: E402 - only with bpy
-from sg_blender_addon.core.retarget import retarget  # noqa: E402
+from sg_blender_addon.bl import compat, demo_character, live, nla, rigs, strips  # noqa: E402 - only with bpy
+from sg_blender_addon.bl.performance import push_undo  # noqa: E402
+from sg_blender_addon.bl.steps import Running  # noqa: E402
 from tests.bl import rig_scenes  # noqa: E402
-from tests.core.motions import performance  # noqa: E402
-from tests.core.rig_models import Shape  # noqa: E402
+from tests.core.motions import performance, segment  # noqa: E402
+
+
+def timed(work) -> tuple[float, float]:
+    """Milliseconds of this thread's processor and of the clock."""
+    cpu, clock = time.thread_time(), time.perf_counter()
+    work()
+    return 1e3 * (time.thread_time() - cpu), 1e3 * (time.perf_counter() - clock)
+
+
+def ticks(steps) -> list[tuple[float, float]]:
+    """As Blender's timer would make them."""
+    running, spent = Running(steps), []
+    while not hasattr(running, "result"):
+        spent.append(timed(lambda: running.advance(live.BUDGET_S)))
+        if running.job is not None:
+            running.job.wait()
+    return spent
 
 
 @pytest.mark.bench
-def test_a_minute_of_motion():
-    rig_scenes.fresh(60)
-    obj = rig_scenes.mixamo(Shape(arms_down=45))
-    bone_map = rigs.detect_bones(obj)
-    rig = rigs.read_rig(obj, bone_map)
-    take = performance(60.0)
-    started = time.perf_counter()
-    pose = retarget(take.rhythm, rig)
-    channels = baking.channels(obj, rig, pose)
-    retargeted = time.perf_counter()
-    action = baking.bake("Bench", obj, channels)
-    baked = time.perf_counter()
-    nla.apply_performance(obj, take, bone_map, scene=bpy.context.scene, frame_start=1.0)
-    applied = time.perf_counter()
-    keys = sum(len(c.keyframe_points) for c in compat.fcurves(action))
-    print(f"\n{bpy.app.version_string}: {len(pose.bones)} bones, {keys} keys: retarget {retargeted - started:.2f} s, "
-          f"bake {baked - retargeted:.2f} s, whole apply_performance {applied - baked:.2f} s")
-    assert keys == 3601 * (4 * len(pose.bones) + 3)
+@pytest.mark.parametrize("seconds", [60.0, 600.0])
+def test_a_performance_comes_in(seconds):
+    scene = rig_scenes.fresh(60)
+    character = demo_character.build(scene=scene)
+    gestures = tuple(segment(f"G{i}", f"w{i}", i, t, t + 0.6, t + 1.5)
+                     for i, t in enumerate(np.arange(1, seconds - 3, 4.0).tolist()))
+    take, bone_map = performance(seconds, gestures), rigs.detect_bones(character)
+    push_undo("before")
+    print(f"\n{bpy.app.version_string}: {len(bone_map.joints)} bones, {seconds:.0f} s, {len(gestures)} gestures; "
+          "processor ms (by the clock)")
+    for which in ("new", "again"):
+        find = nla.finder(scene, character, bone_map)
+        spent = ticks(nla.apply_steps(find, take, frame_start=1.0, source="voice"))
+        played = timed(bpy.context.view_layer.update)
+        undo = timed(lambda: push_undo("after"))
+        print(f"{which}: {len(spent)} ticks, longest {max(c for c, _ in spent):.0f} ({max(w for _, w in spent):.0f}), "
+              f"last {spent[-1][0]:.0f} ({spent[-1][1]:.0f}), together {sum(c for c, _ in spent):.0f}; "
+              f"Blender's own copy {played[0]:.0f} ({played[1]:.0f}), undo step {undo[0]:.0f} ({undo[1]:.0f})")
+    rhythm = strips.our_strips(character)[0].strip.action
+    assert sum(len(c.keyframe_points) for c in compat.fcurves(rhythm)) == (60 * seconds + 1) * (4 * 59 + 3)

@@ -7,7 +7,10 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from sg_blender_addon.bl import baking, compat, rigs  # noqa: E402 - only with bpy
+from sg_blender_addon.bl import baking, compat, metadata, rigs  # noqa: E402 - only with bpy
+from sg_blender_addon.bl.steps import finish  # noqa: E402
+from sg_blender_addon.core.channels import Channel, channels  # noqa: E402
+from sg_blender_addon.core.errors import UserError  # noqa: E402
 from sg_blender_addon.core.retarget import retarget  # noqa: E402
 from tests.bl import rig_scenes  # noqa: E402
 from tests.core.motions import moving  # noqa: E402
@@ -26,7 +29,7 @@ def baked(obj, motion):
     """Bake a motion as the active Action, one key per frame of the motion from frame 1 on."""
     bone_map = rigs.detect_bones(obj)
     rig = rigs.read_rig(obj, bone_map)
-    action = baking.bake("Test", obj, baking.channels(obj, rig, retarget(motion, rig)))
+    action = rig_scenes.bake("Test", obj, channels(rig, retarget(motion, rig)))
     compat.assign(obj.animation_data_create(), action)
     return bone_map, rig, action
 
@@ -79,16 +82,48 @@ def test_awkward_bone_names_are_escaped():
     obj.data.bones["mixamorig:LeftArm"].name = odd
     bone_map = rigs.detect_bones(obj).with_joint("LeftArm", odd)
     rig = rigs.read_rig(obj, bone_map)
-    action = baking.bake("Odd", obj, baking.channels(obj, rig, retarget(moving(0, frames=4), rig)))
+    action = rig_scenes.bake("Odd", obj, channels(rig, retarget(moving(0, frames=4), rig)))
     compat.assign(obj.animation_data_create(), action)
     rest = np.array(obj.data.bones[odd].matrix_local)
     assert not np.allclose(rig_scenes.evaluated(obj, 2)[odd], rest, atol=1e-3)
 
 
-def test_a_failed_bake_leaves_no_action_behind():
+def test_the_fingerprint_is_that_of_the_keys_as_blender_holds_them():
     rig_scenes.fresh()
     obj = rig_scenes.mixamo(Shape())
-    twice = [baking.Channel("a", "location", np.zeros((2, 3)))] * 2
-    with pytest.raises(RuntimeError):
-        baking.bake("Broken", obj, twice)
-    assert "Broken" not in bpy.data.actions
+    rig = rigs.read_rig(obj, rigs.detect_bones(obj))
+    made = finish(baking.bake("Test", obj.name, channels(rig, retarget(moving(3, frames=9), rig)), baking.Tally(1)))
+    action = baking.find(made.uid)
+    assert made.content == metadata.content_hash(action) == finish(baking.read(made.uid))
+    next(compat.fcurves(action)).keyframe_points[4].co.y += 1e-4
+    assert made.content != metadata.content_hash(action) == finish(baking.read(made.uid))
+
+
+def test_long_curves_are_written_one_by_one_and_short_ones_together():
+    rig_scenes.fresh()
+    obj = rig_scenes.mixamo(Shape())
+    tally = baking.Tally(3 * baking.KEYS_AT_ONCE + 30)
+    long, short = (Channel("mixamorig:Hips", "location", np.zeros((n, 3))) for n in (baking.KEYS_AT_ONCE, 10))
+    assert [round(f, 3) for f in baking.bake("Long", obj.name, [long], tally)] == [0.333, 0.666, 0.999]
+    assert list(baking.bake("Short", obj.name, [short], tally)) == [1.0]
+
+
+def test_what_is_unfinished_goes():
+    rig_scenes.fresh()
+    obj = rig_scenes.mixamo(Shape())
+    kept = bpy.data.actions.new("Kept")
+    twice = [Channel("a", "location", np.zeros((2, 3)))] * 2
+    with pytest.raises(RuntimeError), baking.all_or_nothing():
+        finish(baking.bake("Broken", obj.name, twice, baking.Tally(1)))
+    assert list(bpy.data.actions) == [kept]
+
+
+def test_an_action_removed_while_it_is_written_is_one_sentence():
+    rig_scenes.fresh()
+    obj = rig_scenes.mixamo(Shape())
+    long = Channel("mixamorig:Hips", "location", np.zeros((baking.KEYS_AT_ONCE, 3)))
+    steps = baking.bake("Long", obj.name, [long], baking.Tally(1))
+    next(steps)
+    bpy.data.actions.remove(bpy.data.actions["Long"])
+    with pytest.raises(UserError, match="removed while"):
+        next(steps)

@@ -7,7 +7,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from sg_blender_addon.bl import baking, compat, demo_character, rigs  # noqa: E402 - only with bpy
+from sg_blender_addon.bl import compat, demo_character, rigs  # noqa: E402 - only with bpy
+from sg_blender_addon.core.channels import channels  # noqa: E402
 from sg_blender_addon.core.retarget import retarget  # noqa: E402
 from sg_blender_addon.core.skeleton import canonical  # noqa: E402
 from tests.bl import rig_scenes  # noqa: E402
@@ -67,7 +68,7 @@ def test_it_follows_the_source_exactly(character):
     bone_map = rigs.detect_bones(character)
     rig, motion = rigs.read_rig(character, bone_map), moving(6, frames=20)
     assert rig.scale == pytest.approx(demo_character.METRES, rel=1e-3)
-    action = baking.bake("Demo", character, baking.channels(character, rig, retarget(motion, rig)))
+    action = rig_scenes.bake("Demo", character, channels(rig, retarget(motion, rig)))
     compat.assign(character.animation_data_create(), action)
     for frame in (1, 7, 20):
         error = rig_scenes.limb_error(character, bone_map.joints, motion, (frame - 1) / 60, frame, LIMBS + DIGITS,

@@ -9,7 +9,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from sg_blender_addon.bl import compat, metadata, nla, rigs, strips  # noqa: E402 - only with bpy
+from sg_blender_addon.bl import baking, compat, linking, metadata, nla, rigs, strips  # noqa: E402 - only with bpy
+from sg_blender_addon.bl.steps import finish  # noqa: E402
 from sg_blender_addon.core.errors import UserError  # noqa: E402
 from tests.bl import rig_scenes  # noqa: E402
 from tests.core.motions import SEGMENTS, performance, segment  # noqa: E402
@@ -86,6 +87,17 @@ def test_whatever_is_done_to_a_strip_the_motion_stays_continuous(character, how)
         strip.mute = True
     # the gesture itself turns the fingers' whole chain by at most 20 degrees in half a frame
     assert largest_step(character, ZERO, ZERO + 4.5 * 24) < 25
+
+
+def test_three_gestures_at_once_need_but_two_tracks(character):
+    three = (segment("A", "a", 0, 1.0, 1.6, 2.9), segment("B", "b", 1, 1.9, 2.3, 3.6),
+             segment("C", "c", 2, 2.4, 3.0, 3.9))
+    take = performance(segments=three)
+    apply(character, take)
+    assert tracks(character) == {"Gestures: rhythm": ["Gestures: rhythm · voice"],
+                                 "Gestures: semantic": ["A · a", "C · c"], "Gestures: semantic 2": ["B · b"]}
+    for seconds in np.arange(1.4, 3.4, 0.1):
+        assert error_at(character, take.merged, seconds) < 6, seconds
 
 
 def test_gestures_only_hold_what_they_change(character):
@@ -204,10 +216,10 @@ def test_two_voices_live_side_by_side(character):
 
 def key_bone(character, bone, value):
     animation = character.animation_data_create()
-    action, slot, bag = compat.new_action("Mine", character)
-    curve = bag.fcurves.new(f'pose.bones["{bone}"].rotation_quaternion', index=1)
+    action = compat.new_action("Mine", character.name)
+    curve = compat.curve_bag(action).fcurves.new(f'pose.bones["{bone}"].rotation_quaternion', index=1)
     curve.keyframe_points.insert(1, value)
-    compat.assign(animation, action, slot)
+    compat.assign(animation, action)
     return action
 
 
@@ -242,11 +254,11 @@ def test_an_action_made_on_top_of_the_gestures_stays_on_top(character):
 
 def test_other_tracks_are_untouched(character):
     animation = character.animation_data_create()
-    action, slot, bag = compat.new_action("Walk", character)
-    bag.fcurves.new("location", index=0).keyframe_points.insert(1, 2.0)
+    action = compat.new_action("Walk", character.name)
+    compat.curve_bag(action).fcurves.new("location", index=0).keyframe_points.insert(1, 2.0)
     track = animation.nla_tracks.new()
     track.name = "Walk"
-    compat.assign(track.strips.new("Walk", 1, action), action, slot)
+    compat.assign(track.strips.new("Walk", 1, action), action)
     before = metadata.strip_state(track.strips[0])
     apply(character)
     apply(character)
@@ -259,12 +271,13 @@ def snapshot(obj):
     return found, sorted(a.name for a in bpy.data.actions), obj.animation_data.action
 
 
-@pytest.mark.parametrize("where", ["_link_gesture", "_bake_gesture", "_link_rhythm"])
-def test_a_failure_leaves_everything_as_it_was(character, monkeypatch, where):
+@pytest.mark.parametrize(("home", "where"), [(linking, "_link_gesture"), (linking, "_link_rhythm"),
+                                             (baking, "_write")])
+def test_a_failure_leaves_everything_as_it_was(character, monkeypatch, home, where):
     key_bone(character, "mixamorig:LeftArm", 0.3)
     apply(character)
     before = snapshot(character)
-    real, calls = getattr(nla, where), []
+    real, calls = getattr(home, where), []
 
     def failing(*args, **kwargs):
         calls.append(1)
@@ -272,7 +285,7 @@ def test_a_failure_leaves_everything_as_it_was(character, monkeypatch, where):
             raise RuntimeError("out of memory")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(nla, where, failing)
+    monkeypatch.setattr(home, where, failing)
     with pytest.raises(RuntimeError):
         apply(character, performance(seed=4))
     assert snapshot(character) == before
@@ -280,7 +293,7 @@ def test_a_failure_leaves_everything_as_it_was(character, monkeypatch, where):
 
 def test_a_failure_the_first_time_leaves_nothing(character, monkeypatch):
     mine = key_bone(character, "mixamorig:LeftArm", 0.3)
-    monkeypatch.setattr(nla, "_link_gesture", lambda *_: (_ for _ in ()).throw(RuntimeError("no")))
+    monkeypatch.setattr(linking, "_link_gesture", lambda *_: (_ for _ in ()).throw(RuntimeError("no")))
     with pytest.raises(RuntimeError):
         apply(character)
     assert tracks(character) == {}
@@ -306,9 +319,9 @@ def test_swapping_one_gesture_in_its_place(character):
     old = next(s for s in strips.our_strips(character) if s.strip.name.startswith("THUMB"))
     new = segment("HAND RING", "Great,", 1, 0.9, 1.6, 2.6)
     take = performance(segments=(new, *SEGMENTS[1:]))
-    strip = nla.place_segment(character, take, new, rigs.detect_bones(character), scene=bpy.context.scene,
-                              frame_start=ZERO, source="voice", replacing=old.strip, lock=True)
-    assert strip.name == "HAND RING · Great"
+    find = nla.finder(bpy.context.scene, character, rigs.detect_bones(character))
+    made = finish(nla.place_steps(find, take, [(new, old.strip.name)], frame_start=ZERO, source="voice", lock=True))
+    assert made.placed == ["HAND RING · Great"]
     assert tracks(character)["Gestures: semantic"] == ["HAND RING · Great", "HALT · stop"]
     assert not [a for a in bpy.data.actions if a.name.startswith("THUMB")]
     assert error_at(character, take.merged, 1.6) < 1.5

@@ -81,7 +81,7 @@ def test_a_backend_that_dies_every_time_is_one_error(connection: Connection, cho
     assert snapshot.state == FAILED
     assert snapshot.error is not None
     assert snapshot.error.code == "backend_crashed"
-    assert "POST /v1/jobs" in snapshot.details
+    assert "POST /v1/jobs" in snapshot.error.details
     assert not connection.own_alive
 
 

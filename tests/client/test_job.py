@@ -44,7 +44,7 @@ def test_a_user_error_is_handed_over() -> None:
     assert snapshot.state == FAILED
     assert snapshot.error is not None
     assert snapshot.error.code == "no"
-    assert snapshot.details == ""
+    assert snapshot.error.details == ""
 
 
 def test_an_unexpected_error_comes_with_its_traceback() -> None:
@@ -52,7 +52,7 @@ def test_an_unexpected_error_comes_with_its_traceback() -> None:
     assert snapshot.state == FAILED
     assert snapshot.error is not None
     assert snapshot.error.code == "internal"
-    assert "ZeroDivisionError" in snapshot.details
+    assert "ZeroDivisionError" in snapshot.error.details
 
 
 def test_wait_gives_up_without_ending_the_job() -> None:

@@ -188,7 +188,7 @@ def test_cancel_in_mid_job(shot, real, monkeypatch):
 
 
 def test_the_timer_never_holds_the_window_up(shot, real, monkeypatch):
-    """What the timer does while the job runs; letting the result in is measured by the bake's own test."""
+    """Most ticks only look how the job stands; those that let the result in are measured by the bake's own test."""
     live = module(real, "live")
     monkeypatch.setattr(module(real, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()

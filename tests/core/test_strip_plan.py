@@ -35,6 +35,40 @@ def test_close_neighbours_overlap_until_the_second_is_in() -> None:
     assert a.end <= b.end
 
 
+def test_a_third_one_ends_the_first_once_its_stroke_is_over() -> None:
+    three = (segment("A", "a", 0, 1.0, 1.6, 2.9), segment("B", "b", 1, 1.9, 2.3, 3.6),
+             segment("C", "c", 2, 2.4, 3.0, 3.9))
+    take = performance(segments=three)
+    a, b, c = plan_spans(take.rhythm, take.merged, take.segments)
+    assert 1.6 < a.end <= c.start
+    assert a.end - a.blend_out >= b.start + b.blend_in - 1e-9
+    assert b.end >= 3.6
+    assert c.end >= 3.9
+
+
+def test_a_third_one_comes_on_top_where_the_first_has_not_made_its_stroke() -> None:
+    three = (segment("A", "a", 0, 1.0, 2.6, 2.9), segment("B", "b", 1, 1.4, 2.3, 3.0),
+             segment("C", "c", 2, 2.0, 2.5, 3.9))
+    take = performance(segments=three)
+    a, b, c = plan_spans(take.rhythm, take.merged, take.segments)
+    assert min(a.end, b.end) > c.start
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_crowded_gestures_keep_their_strokes_and_their_blends(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    strokes = 1.0 + np.cumsum(rng.uniform(0.4, 0.9, 8))
+    crowd = [segment(f"G{i}", "x", i, t - rng.uniform(0.3, 0.7), t, t + rng.uniform(0.3, 1.2))
+             for i, t in enumerate(strokes.tolist())]
+    take = performance(10.0, segments=tuple(crowd))
+    spans = plan_spans(take.rhythm, take.merged, crowd)
+    assert [s.segment for s in spans] == crowd
+    for span in spans:
+        assert span.start <= span.segment.stroke <= span.end
+        assert min(span.blend_in, span.blend_out) > 0
+        assert span.blend_in + span.blend_out <= span.seconds + 1e-9
+
+
 def test_far_neighbours_do_not() -> None:
     take = performance()
     a, b, _ = plan_spans(take.rhythm, take.merged, take.segments)

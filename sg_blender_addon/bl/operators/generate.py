@@ -12,6 +12,7 @@ from ...core.errors import UserError
 from ...core.timeline import Segment
 from .. import catalogue, live, machine, nla, performance, pictures, shot, sound_strips
 from ..gestures import semantic
+from ..steps import Steps
 from .base import GesticulatorOperator, waits
 from .rig import character_reason
 
@@ -52,9 +53,11 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
         api.close()
 
 
-def let_in(target: shot.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> str:
+def let_in(
+    target: shot.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]
+) -> Steps[str]:
     """The result's way into the scene, on the main thread."""
-    message = performance.apply(target, take)
+    message = yield from performance.apply(target, take)
     if gestures:
         catalogue.remember(catalogue.file_of(wanted.settings.library), gestures)
         if not bpy.app.background:
