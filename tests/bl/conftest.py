@@ -87,7 +87,7 @@ def small(addon, monkeypatch):
     settings = machine.preferences()
     settings.backend_mode, settings.python_path = "OWN", sys.executable
     yield addon
-    module(addon, "live").connection.stop()
+    module(addon, "live").shut_down()  # with a job that a failed test left behind
 
 
 @pytest.fixture
