@@ -25,7 +25,7 @@ View = Literal["front", "three_quarter", "hand"] | float
 
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)
 GROUND = np.array([0.74, 0.745, 0.75], np.float32)
-_IDLE = 8.0  # cm: a hand that moves less takes no part
+IDLE = 8.0  # cm: a hand that moves less takes no part
 LIGHT = np.array([0.35, 0.65, 0.68])  # right, up, towards the camera
 
 
@@ -87,13 +87,17 @@ class FigureRenderer:
             return 38.0 if self.side == "Left" else -38.0
         return float(self.view)
 
+    def idle(self, side: str) -> bool:
+        """Whether the "Left" or "Right" hand takes no part in the motion."""
+        places = self.positions[:, self.motion.skeleton.index(side + "Hand")]
+        return bool(np.ptp(places, axis=0).max() < IDLE)
+
     def points_of_interest(self, frames: slice | list[int] = slice(None), full_body: bool = True) -> Floats:
         """World points (N, 3) that must be in the picture: the whole figure, or its upper half with what moves."""
         sk = self.motion.skeleton
         names = ["LeftArm", "RightArm", "LeftForeArm", "RightForeArm", "Hips" if full_body else "Spine1"]
         for side in ("Left", "Right"):
-            idle = np.ptp(self.positions[:, sk.index(side + "Hand")], axis=0).max() < _IDLE
-            names += [] if idle and not full_body else [side + "Hand", side + "HandMiddle3"]
+            names += [] if self.idle(side) and not full_body else [side + "Hand", side + "HandMiddle3"]
         points = self.positions[frames][:, [sk.index(n) for n in names]].reshape(-1, 3)
         head = self.positions[frames][:, sk.index("Head")] + self.matrices[frames][:, sk.index("Head")] @ np.array(
             [0, 20.0, 0]

@@ -136,7 +136,7 @@ class _Row:
             self._camera = self.renderer.body_camera(feet, frames)
         elif feet:
             self._camera = _foot_camera(self.renderer, middle, view)
-        elif _still(self.renderer, frames):
+        elif self.renderer.idle("Left") and self.renderer.idle("Right"):  # the face then
             self._camera = _head_camera(self.renderer, middle, view)
         else:
             self._direction = spread_direction(self.renderer, looked_at)
@@ -154,11 +154,6 @@ def moving(renderer: FigureRenderer, joints: tuple[str, ...], frames: range, lea
     """Whether one of the joints travels more than `least` cm within the frames."""
     indices = [renderer.motion.skeleton.index(j) for j in joints]
     return bool(np.ptp(renderer.positions[frames.start : frames.stop, indices], axis=0).max() > least)
-
-
-def _still(renderer: FigureRenderer, frames: list[int]) -> bool:
-    """Neither hand does anything: the third row then shows the face."""
-    return not moving(renderer, ("LeftHand", "RightHand"), range(0, max(frames) + 1), 8.0)
 
 
 def _head_camera(renderer: FigureRenderer, frame: int, view: str) -> Camera:
@@ -181,7 +176,7 @@ def _tracks(renderer: FigureRenderer, frames: range) -> dict[str, Floats]:
         toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
         if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:
             tracks["Foot"] = toe
-        if moving(renderer, (side + "Hand", side + "HandIndex3"), frames, 5.0):
+        if moving(renderer, (side + "Hand", side + "HandIndex3"), frames, 5.0) and not renderer.idle(side):
             tracks[side] = _longest_finger(renderer, side, frames)
     if not tracks:
         head = sk.index("Head")
