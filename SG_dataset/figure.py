@@ -25,7 +25,7 @@ View = Literal["front", "three_quarter", "hand"] | float
 
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)
 GROUND = np.array([0.74, 0.745, 0.75], np.float32)
-IDLE = 8.0  # cm: a hand that moves less takes no part
+IDLE = 8.0  # degrees: an arm whose joints turn less only hangs on the body, whatever that does
 LIGHT = np.array([0.35, 0.65, 0.68])  # right, up, towards the camera
 
 
@@ -89,8 +89,8 @@ class FigureRenderer:
 
     def idle(self, side: str) -> bool:
         """Whether the "Left" or "Right" hand takes no part in the motion."""
-        places = self.positions[:, self.motion.skeleton.index(side + "Hand")]
-        return bool(np.ptp(places, axis=0).max() < IDLE)
+        turns = self.motion.rotations[:, [self.motion.skeleton.index(side + n) for n in ("Arm", "ForeArm", "Hand")]]
+        return bool(np.degrees(rot.angle(rot.mul(rot.inverse(turns[:1]), turns))).max() < IDLE)
 
     def points_of_interest(self, frames: slice | list[int] = slice(None), full_body: bool = True) -> Floats:
         """World points (N, 3) that must be in the picture: the whole figure, or its upper half with what moves."""
