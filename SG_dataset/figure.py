@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import Skeleton
+from SG_dataset.closeup import Side, hand_camera
 from SG_dataset.figure_mesh import Body, build_body, rest_positions
 from SG_dataset.raster import Camera, outlines, rasterise
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 View = Literal["front", "three_quarter", "hand"] | float
-Side = Literal["Left", "Right"]
 
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)
 GROUND = np.array([0.74, 0.745, 0.75], np.float32)
+IDLE = 8.0  # degrees: an arm whose joints turn less only hangs on the body, whatever that does
 LIGHT = np.array([0.35, 0.65, 0.68])  # right, up, towards the camera
-_CLOSE_YAWS = (0.0, 28.0, -28.0, 55.0, -55.0, 80.0, -80.0, 125.0, -125.0, 155.0, -155.0)
-_CLOSE_ELEVATIONS = (5.0, 30.0, -20.0)
 
 
 @lru_cache(maxsize=4)
@@ -88,20 +87,17 @@ class FigureRenderer:
             return 38.0 if self.side == "Left" else -38.0
         return float(self.view)
 
+    def idle(self, side: str) -> bool:
+        """Whether the "Left" or "Right" hand takes no part in the motion."""
+        turns = self.motion.rotations[:, [self.motion.skeleton.index(side + n) for n in ("Arm", "ForeArm", "Hand")]]
+        return bool(np.degrees(rot.angle(rot.mul(rot.inverse(turns[:1]), turns))).max() < IDLE)
+
     def points_of_interest(self, frames: slice | list[int] = slice(None), full_body: bool = True) -> Floats:
-        """World points (N, 3) that must be in the picture."""
+        """World points (N, 3) that must be in the picture: the whole figure, or its upper half with what moves."""
         sk = self.motion.skeleton
-        names = [
-            "Hips",
-            "LeftForeArm",
-            "RightForeArm",
-            "LeftHand",
-            "RightHand",
-            "LeftHandMiddle3",
-            "RightHandMiddle3",
-            "LeftArm",
-            "RightArm",
-        ]
+        names = ["LeftArm", "RightArm", "LeftForeArm", "RightForeArm", "Hips" if full_body else "Spine1"]
+        for side in ("Left", "Right"):
+            names += [] if self.idle(side) and not full_body else [side + "Hand", side + "HandMiddle3"]
         points = self.positions[frames][:, [sk.index(n) for n in names]].reshape(-1, 3)
         head = self.positions[frames][:, sk.index("Head")] + self.matrices[frames][:, sk.index("Head")] @ np.array(
             [0, 20.0, 0]
@@ -125,56 +121,6 @@ class FigureRenderer:
         middle = right * (x.max() + x.min()) / 2 + up * (y.max() + pad / 2 + low) / 2
         return Camera((float(middle[0]), float(middle[1]), float(middle[2])), self.yaw(), span=float(span) * 1.04)
 
-    def hand_points(self, frame: int, sides: tuple[Side, ...]) -> Floats:
-        """Joints and finger tips (N, 3) of the given hands at a frame."""
-        sk = self.motion.skeleton
-        joints = [i for i, n in enumerate(sk.names) if any(n.startswith(s + "Hand") for s in sides)]
-        ends = [(p, o) for p, o in zip(sk.end_parents, sk.end_offsets, strict=True) if p in joints]
-        tips = [self.positions[frame, p] + self.matrices[frame, p] @ o for p, o in ends]
-        return np.concatenate([self.positions[frame, joints], np.array(tips)])
-
-    def hand_camera(self, frame: int, sides: tuple[Side, ...] | None = None) -> Camera:
-        """A close-up from where the fingers are spread most in the picture and the body does not stand before them."""
-        sides = sides or self._sides_together(frame)
-        points = self.hand_points(frame, sides)
-        centre = (points.max(0) + points.min(0)) / 2
-        best, camera = -np.inf, Camera((0.0, 0.0, 0.0))
-        blockers = self._blockers(frame, sides)
-        for elevation in _CLOSE_ELEVATIONS:
-            for yaw in _CLOSE_YAWS:
-                candidate = Camera((float(centre[0]), float(centre[1]), float(centre[2])), yaw, elevation, 26.0, 110.0)
-                axes = candidate.axes()
-                score = _spread(points @ axes[:2].T) - 0.35 * _hidden(points, axes[2], *blockers)
-                score -= 0.0022 * abs(yaw) + 0.0016 * abs(elevation - 5)
-                if score > best:
-                    best, camera = score, candidate
-        q = points @ camera.axes()[:2].T
-        span = float(max(np.ptp(q[:, 0]), np.ptp(q[:, 1])) + 7.0)
-        return Camera(camera.target, camera.yaw, camera.elevation, max(span, 20.0), camera.distance)
-
-    def _sides_together(self, frame: int) -> tuple[Side, ...]:
-        """Both hands where they are near each other, else the active one."""
-        apart = self.hand_points(frame, ("Left",)).mean(0) - self.hand_points(frame, ("Right",)).mean(0)
-        return ("Left", "Right") if np.linalg.norm(apart) < 24 else (self.side,)
-
-    def _blockers(self, frame: int, sides: tuple[Side, ...]) -> tuple[Floats, Floats]:
-        """Spheres (centres (N, 3), radii (N,)) of everything but the hands looked at."""
-        sk, p, m = self.motion.skeleton, self.positions[frame], self.matrices[frame]
-        head = sk.index("Head")
-        centres, radii = [p[head] + m[head] @ np.array([0, y, 0.8]) for y in (2.0, 11.0)], [8.5, 9.0]
-        for joint, radius in (("Spine", 14.0), ("Spine1", 14.0), ("Spine2", 14.0), ("Neck", 6.0)):
-            centres.append(p[sk.index(joint)])
-            radii.append(radius)
-        for s in ("Left", "Right"):
-            a, e, h = (p[sk.index(s + n)] for n in ("Arm", "ForeArm", "Hand"))
-            for t in (0.0, 0.33, 0.66, 1.0):
-                centres.append(a + (e - a) * t)
-                radii.append(5.0)
-                if t < 0.7 or s not in sides:
-                    centres.append(e + (h - e) * t)
-                    radii.append(4.0)
-        return np.array(centres), np.array(radii)
-
     # ------------------------------------------------------------------ drawing
 
     def posed(self, frame: int) -> tuple[Floats, Floats]:
@@ -191,7 +137,7 @@ class FigureRenderer:
 
     def frame(self, index: int, camera: Camera | None = None, ghost: bool = False) -> Image:
         """Draw a frame as uint8 (height, width, 3). ghost: pale, on white, for onion skins."""
-        camera = camera or self._fixed or self.hand_camera(index)
+        camera = camera or self._fixed or hand_camera(self, index)
         ss = self.supersample
         w, h = self.size[0] * ss, self.size[1] * ss
         v, n = self.posed(index)
@@ -263,20 +209,6 @@ def _soften(picture: NDArray[np.float32], parts: NDArray[np.int16]) -> NDArray[n
     mixed = 0.4 * picture[y, x] + 0.15 * (picture[y - 1, x] + picture[y + 1, x] + picture[y, x - 1] + picture[y, x + 1])
     picture[y, x] = mixed
     return picture
-
-
-def _spread(q: Floats) -> float:
-    """How well the points of a hand are told apart: mean distance to the nearest neighbour, cm (at most 1.5)."""
-    d = np.linalg.norm(q[:, None] - q[None], axis=-1) + np.eye(len(q)) * 9
-    return float(np.minimum(d.min(1), 1.5).mean())
-
-
-def _hidden(points: Floats, towards: Floats, centres: Floats, radii: Floats) -> float:
-    """Share of the points with a sphere between them and the camera."""
-    rel = centres[None] - points[:, None]
-    along = rel @ towards
-    off = np.linalg.norm(rel - along[..., None] * towards, axis=-1)
-    return float(((along > 0) & (off < radii * 0.9)).any(1).mean())
 
 
 def active_side(skeleton: Skeleton, positions: Floats) -> Side:

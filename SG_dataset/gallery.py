@@ -6,6 +6,7 @@ import html
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +18,45 @@ from SG_dataset.figure import FigureRenderer
 from SG_dataset.notation import GestureSpec
 from SG_dataset.sheet import sheet
 
-CELL, CLIP, CLIP_FPS = 170, 180, 12
+CELL, CLIP, CLIP_FPS, BLIND_CELL = 150, 150, 10, 250
+SHEET_QUALITY = {"quality": 60, "method": 4}
 
 
 def write_gallery(
     gestures: Sequence[GestureSpec], folder: Path, progress: Callable[[str], None] = lambda _: None
 ) -> Path:
-    """Write `index.html` with its pictures into a folder and return the page. Pictures are WebP."""
+    """Write `index.html` with its pictures into a folder and return the page. Pictures are WebP, of first variants."""
     folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    for spec in gestures:
-        progress(f"{spec.id} {spec.label}")
-        for variant in spec.variants:
-            compiled = compile_variant(spec, variant)
-            name = f"{spec.id}-{variant.number}"
-            if variant.number == 1:
-                _save_image(
-                    sheet(compiled.motion, phases=compiled.phases, cell=CELL), folder / f"{name}.webp", quality=72
-                )
-            save_clip(compiled, folder / f"{name}-clip.webp")
-        records.append(_record(spec))
+    _in_parallel(_draw, [(spec, folder) for spec in gestures], progress)
     page = folder / "index.html"
-    _save(lambda p: p.write_text(_page(records), "utf-8"), page)
+    _save(lambda p: p.write_text(_page([_record(spec) for spec in gestures]), "utf-8"), page)
     return page
+
+
+def _in_parallel(
+    draw: Callable[[tuple[GestureSpec, Path]], None],
+    tasks: Sequence[tuple[GestureSpec, Path]],
+    progress: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Draw every gesture's pictures into its place, on all processors."""
+    with ProcessPoolExecutor() as pool:
+        for (spec, _), _done in zip(tasks, pool.map(draw, tasks), strict=True):
+            progress(f"{spec.id} {spec.label}")
+
+
+def _draw(task: tuple[GestureSpec, Path]) -> None:
+    """A gesture's sheet and clip, into a folder."""
+    spec, folder = task
+    compiled = compile_variant(spec, spec.variants[0])
+    _save_image(sheet(compiled.motion, phases=compiled.phases, cell=CELL), folder / f"{spec.id}.webp", **SHEET_QUALITY)
+    save_clip(compiled, folder / f"{spec.id}-clip.webp")
+
+
+def _draw_blind(task: tuple[GestureSpec, Path]) -> None:
+    """A gesture's sheet under a name that does not tell it."""
+    spec, path = task
+    compiled = compile_variant(spec, spec.variants[0])
+    _save_image(sheet(compiled.motion, phases=compiled.phases, cell=BLIND_CELL), path)
 
 
 def save_clip(compiled: Compiled, path: Path) -> None:
@@ -48,7 +65,7 @@ def save_clip(compiled: Compiled, path: Path) -> None:
     step = round(compiled.motion.fps / CLIP_FPS)
     frames = [PillowImage.fromarray(renderer.frame(f)) for f in range(0, len(compiled.motion), step)]
     options = {"save_all": True, "append_images": frames[1:], "duration": round(1000 / CLIP_FPS), "loop": 0}
-    _save(lambda p: frames[0].save(p, "WEBP", quality=45, method=5, **options), path)
+    _save(lambda p: frames[0].save(p, "WEBP", quality=40, method=4, **options), path)
 
 
 def _save_image(image: NDArray[np.uint8], path: Path, **options: int) -> None:
@@ -77,18 +94,14 @@ def _record(spec: GestureSpec) -> dict[str, object]:
     }
 
 
-def blind_set(gestures: Sequence[GestureSpec], folder: Path, seed: int, cell: int = 250) -> None:
+def blind_set(gestures: Sequence[GestureSpec], folder: Path, seed: int) -> None:
     """Sheets under shuffled numbers for naming blind, and `key.json` (number to id) that the reader must not see."""
     folder.mkdir(parents=True, exist_ok=True)
-    order = np.random.default_rng(seed).permutation(len(gestures))
-    key = {}
-    for number, i in enumerate(order):
-        spec = gestures[i]
-        compiled = compile_variant(spec, spec.variants[0])
-        name = f"{number:03d}.png"
-        _save_image(sheet(compiled.motion, phases=compiled.phases, cell=cell), folder / name)
-        key[name] = spec.id
+    shuffled = [gestures[i] for i in np.random.default_rng(seed).permutation(len(gestures))]
+    names = [f"{number:03d}.png" for number in range(len(shuffled))]
+    key = {name: spec.id for name, spec in zip(names, shuffled, strict=True)}
     (folder / "key.json").write_text(json.dumps(key, indent=1), "utf-8")
+    _in_parallel(_draw_blind, [(spec, folder / name) for name, spec in zip(names, shuffled, strict=True)])
 
 
 def _page(records: Sequence[dict[str, object]]) -> str:

@@ -160,24 +160,28 @@ def twist_branch(twist: Floats, fps: float) -> Floats:
     the nearer one, and a palm asked to face near the opposite of neutral would flip from end to end in one frame. The
     way through all frames with the least miss (squared degrees beyond the range, over time) and the least change
     between frames is found by dynamic programming."""
-    low, high = TWIST_LIMITS
-    if len(twist) < 2 or not np.any((twist < low) | (twist > high)):
+    if len(twist) < 2 or not np.any((twist < TWIST_LIMITS[0]) | (twist > TWIST_LIMITS[1])):
         return twist
-    candidates = np.stack([twist, twist - 360.0 * np.where(twist < 0, -1.0, 1.0)])  # (2, N)
-    stops = np.clip(candidates, low, high)
+    lower = np.where(twist < 0, twist, twist - 360.0)
+    candidates = np.stack([lower, lower + 360.0])
+    stops = np.clip(candidates, *TWIST_LIMITS)
     miss = (candidates - stops) ** 2 / fps
-    # detour[i, j, n]: from branch i at frame n to branch j at frame n + 1
+    # detour[i, j, n]: from branch i at frame n to branch j at frame n + 1. As the lower branch stays the lower one,
+    # changing both ways never costs less than keeping both; so the cost of the lower less that of the upper, all that
+    # a choice depends on, goes through each frame by being held between two bounds.
     detour = BRANCH_COST * np.abs(stops[None, :, 1:] - stops[:, None, :-1])
-    came_from = []  # plain lists: element by element, numpy's arrays are slow
-    a, b = miss[:, 0].tolist()
-    steps = zip(miss[:, 1:].T.tolist(), detour.transpose(2, 0, 1).tolist(), strict=True)
-    for (miss_a, miss_b), ((aa, ab), (ba, bb)) in steps:
-        came_from.append((b + ba < a + aa, b + bb <= a + ab))
-        a, b = min(a + aa, b + ba) + miss_a, min(a + ab, b + bb) + miss_b
-    branch = [int(b < a)]
-    for choice in reversed(came_from):
-        branch.append(int(choice[branch[-1]]))
-    return np.asarray(candidates[branch[::-1], np.arange(len(twist))])
+    least, most = detour[1, 1] - detour[0, 1], detour[1, 0] - detour[0, 0]
+    gain = detour[0, 0] - detour[1, 1] + miss[0, 1:] - miss[1, 1:]
+    ahead = [float(miss[0, 0] - miss[1, 0])]  # a plain list: element by element, numpy's arrays are slow
+    for low, high, more in zip(least.tolist(), most.tolist(), gain.tolist(), strict=True):
+        held = ahead[-1]
+        ahead.append((low if held < low else high if held > high else held) + more)
+    costs = np.array(ahead)
+    forced = np.append((costs[:-1] < least) | (costs[:-1] > most), True)  # frames whose branch the next does not decide
+    upper = np.append(costs[:-1] > most, costs[-1] > 0)
+    decided = np.flatnonzero(forced)
+    branch = upper[decided[np.searchsorted(decided, np.arange(len(twist)))]]
+    return np.asarray(candidates[branch.astype(int), np.arange(len(twist))])
 
 
 def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Floats:

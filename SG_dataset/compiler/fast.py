@@ -98,20 +98,10 @@ def rotate(q: Floats, v: Floats) -> Floats:
         return np.asarray(v @ np.swapaxes(matrix(q[..., 0, :]), -1, -2))
     if q.size <= 4 * SHORT:
         return np.asarray(np.matmul(matrix(q), v[..., None])[..., 0])
-    return rotate_exactly(q, v)
-
-
-def mul_exactly(a: Floats, b: Floats) -> Floats:
-    """`rotations.mul` to the last digit, for what leads to a decision that rounding can tip."""
-    aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
-    bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    first = aw * bw - ax * bx - ay * by - az * bz
-    out = np.empty((*first.shape, 4))
-    out[..., 0] = first
-    np.add(aw * bx + ax * bw + ay * bz, -az * by, out=out[..., 1])
-    np.add(aw * by - ax * bz + ay * bw, az * bx, out=out[..., 2])
-    np.add(aw * bz + ax * by - ay * bx, az * bw, out=out[..., 3])
-    return out
+    u = q[..., 1:]
+    t = cross(u, v)
+    t *= 2.0
+    return np.asarray(v + q[..., :1] * t + cross(u, t))
 
 
 def cross(a: Floats, b: Floats) -> Floats:
@@ -123,14 +113,6 @@ def cross(a: Floats, b: Floats) -> Floats:
     np.subtract(az * bx, ax * bz, out=out[..., 1])
     np.subtract(ax * by, ay * bx, out=out[..., 2])
     return out
-
-
-def rotate_exactly(q: Floats, v: Floats) -> Floats:
-    """`rotations.rotate` to the last digit, see `mul_exactly`."""
-    u, w = q[..., 1:], q[..., :1]
-    t = cross(u, v)
-    t *= 2.0
-    return np.asarray(v + w * t + cross(u, t))
 
 
 def from_axis_angle(axis: Floats, angle: Floats) -> Floats:

@@ -24,6 +24,9 @@ Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
 WAY_OUT, WAY_ROUND = np.array([1.5, 0.0, 5.0]), np.array([20.0, 2.0, -5.0])  # cm: arcs between rest and a gesture
 SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on
+HALF_TURN = 1e-6  # cosine of half the angle between two orientations below which they are opposite
+THUMB, THUMB_LIKES = np.array([0.0, 0.0, 1.0]), np.array([-0.2, 1.0, -0.3])  # in the hand; in space: up, a little in
+LEAST_LIVELY = 5.95  # cm: files give round numbers, and the limit must not be one of them
 STEPS = 9  # shapes tried between the one asked for and straight fingers
 FINGER_DELAYS = np.array([0.00, 0.03, 0.05, 0.08, 0.10])  # share of a phase by which each finger starts after the thumb
 
@@ -76,25 +79,25 @@ def key_target(
     """Wrist place (F, 3) and hand orientation (F, 4) that a key asks for, as the body moves."""
     place, turn = scene.joint("Spine2")
     if hand.rest:
-        return place + fast.rotate_exactly(turn, rest[0]), fast.mul_exactly(turn, rest[1])
+        return place + fast.rotate(turn, rest[0]), fast.mul(turn, rest[1])
     point = hand_point(hand.point, hand.shape)
     offset = np.array(hand.offset) + np.array(hand.move) + (0 if hand.touching else shift)
-    own = fast.mul_exactly(turn, hand_turn(hand))
+    own = fast.mul(turn, hand_turn(hand))
     if hand.anchor == "zone":
-        goal = place + fast.rotate_exactly(turn, offset - rest_place("Spine2"))
+        goal = place + fast.rotate(turn, offset - rest_place("Spine2"))
     elif hand.anchor == "other":
         wrist, other_turn = scene.joint("OtherHand")
         local = hand_point(hand.other_point, "relaxed" if other.rest else other.shape) * MIRROR_POINT
-        goal = wrist + fast.rotate_exactly(other_turn, local) + fast.rotate_exactly(turn, offset)
+        goal = wrist + fast.rotate(other_turn, local) + fast.rotate(turn, offset)
     else:
         mark = LANDMARKS[hand.anchor]
         joint, joint_turn = scene.joint(mark.joint)
         flesh = TIP_RADIUS if hand.point.endswith(("tip", "tips")) else 0.0
         out = rot.normalize(np.array(mark.normal)) * ((hand.gap + flesh) if hand.touching else 0.0)
-        goal = joint + fast.rotate_exactly(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
+        goal = joint + fast.rotate(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
         if mark.joint == "Head":
-            own = fast.mul_exactly(joint_turn, hand_turn(hand))
-    return goal - fast.rotate_exactly(own, point), own
+            own = fast.mul(joint_turn, hand_turn(hand))
+    return goal - fast.rotate(own, point), own
 
 
 def hand_targets(
@@ -152,14 +155,28 @@ def _apply_size(keys: Sequence[Key], hands: Sequence[HandKey], wrists: Floats, s
 
 
 def _turns(time: Floats, key_times: Floats, turns: Floats) -> Floats:
-    """Orientation through the keys, a little behind the arm and rounded.
-
-    Half turns, which go either way round, are decided by the last digits: `fast` is not used for what leads to them."""
+    """Orientation through the keys, a little behind the arm and rounded."""
     index, x = timing.segments(time - ORIENTATION_LAG, key_times)
     frames = np.arange(len(time))
-    q = rot.slerp(turns[index, frames], turns[index + 1, frames], timing.smooth_step(x))
+    start = turns[index, frames]
+    q = fast.slerp(start, _one_way(start, turns[index + 1, frames]), timing.smooth_step(x))
     q = timing.blur(rot.continuous(q), 1.0 / max(time[1] - time[0], 1e-6), ORIENTATION_BLUR)
     return fast.normalize(q)
+
+
+def _one_way(start: Floats, goal: Floats) -> Floats:
+    """Goals (F, 4) that half a turn from the start (F, 4) leads to one way only.
+
+    A palm that flips could go either way round, and rounding would decide. It goes by way of the thumb pointing up, as
+    a forearm does: the goal is brought a hair nearer on that side."""
+    tied = np.flatnonzero(np.abs(fast.dot(start, goal)[:, 0]) < HALF_TURN)
+    if len(tied):
+        a, b = start[tied], goal[tied]
+        ways = np.stack([b, -b])
+        thumbs = fast.rotate(fast.normalize(a + ways), THUMB)
+        goal = goal.copy()
+        goal[tied] = fast.normalize(ways[(thumbs @ THUMB_LIKES).argmax(0), np.arange(len(tied))] + 10 * HALF_TURN * a)
+    return goal
 
 
 def _behind(hand: HandKey) -> bool:
@@ -192,7 +209,7 @@ def _liveliness(
             continue
         frame = int(np.clip(np.searchsorted(time, key_times[k]), 0, len(time) - 1))
         stroke = wrists[k, frame] - wrists[k - 1, frame]
-        if np.linalg.norm(stroke) < 6.0:
+        if np.linalg.norm(stroke) < LEAST_LIVELY:
             continue
         if not hands[k - 1].touching and keys[k - 1].phase == "prepare":
             early = np.exp(-0.5 * ((time - key_times[k - 1] + 0.03) / 0.075) ** 2)

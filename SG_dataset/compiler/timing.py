@@ -128,10 +128,15 @@ def limit_speed(values: Floats, fps: float, speed: float) -> Floats:
     step = speed / fps
     if len(values) < 2 or np.abs(np.diff(values)).max() <= step:
         return values
-    radius = min(len(values), int(np.ceil(np.ptp(values) / step)))
-    ramp = step * np.abs(np.arange(-radius, radius + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(_held(values, radius), 2 * radius + 1)
-    ramped = 0.5 * ((windows + ramp).min(1) + (windows - ramp).max(1))
+    ramp = step * np.arange(len(values))
+    ramped = 0.5 * (_envelope(values, ramp) - _envelope(-values, ramp))
     changed = (np.abs(ramped - values) > 1e-6).astype(float)
     weight = np.minimum(1.0, 3.0 * blur(changed, fps, 0.03))
     return np.asarray(ramped + weight * (blur(ramped, fps, 0.03) - ramped))
+
+
+def _envelope(values: Floats, ramp: Floats) -> Floats:
+    """The largest curve (F,) nowhere above the given one that neither climbs nor falls faster than the ramp."""
+    climbing = np.minimum.accumulate(values - ramp) + ramp
+    falling = np.minimum.accumulate((values + ramp)[::-1])[::-1] - ramp
+    return np.asarray(np.minimum(climbing, falling))

@@ -2,7 +2,8 @@
 
 The stroke belongs on the word's onset. Gestures that come too close are first let into each other (a preparation may
 begin while the previous gesture retracts), then squeezed within natural limits (hold, retraction, preparation; see
-`phases`), then moved by at most 100 ms; where that is not enough the less confident one is dropped with a warning.
+`phases`), then moved by at most 100 ms; then the one before is given its shortest variant, with fewer repetitions;
+where that is not enough the less confident one is dropped with a warning.
 What the animator locked never moves.
 """
 
@@ -143,6 +144,10 @@ def place(
             continue
         found = _fit(choice, gesture, words[choice.word_index], kept, seconds, seed, used)
         if found is None:
+            yielding = _make_room(kept, words[choice.word_index].start, library)
+            found = _fit(choice, gesture, words[choice.word_index], yielding, seconds, seed, used)
+            kept = yielding if found else kept
+        if found is None:
             warnings.append(
                 f"{gesture.label} on {words[choice.word_index].text!r} at {words[choice.word_index].start:.1f} s was "
                 "left out: its neighbours leave no room for it."
@@ -184,16 +189,20 @@ def _fit(
     # The seed of a word is its own, so that an edit elsewhere does not change every variant of the timeline.
     chance = np.random.default_rng([seed, choice.word_index, zlib.crc32(choice.gesture_id.encode())])
     luck = {variant.number: float(chance.uniform(0.0, 0.3)) for variant in gesture.variants}
+    longest = max(Lengths.of(variant.phases, variant.seconds).fall for variant in gesture.variants)
     for step in STEPS:
         stroke = word.start + step
         if not 0.0 <= stroke < seconds:
             continue
         scored = []
         for variant in gesture.variants:
-            squeeze = _squeeze(Lengths.of(variant.phases, variant.seconds), stroke, kept)
+            lengths = Lengths.of(variant.phases, variant.seconds)
+            squeeze = _squeeze(lengths, stroke, kept)
             if squeeze is not None:
                 repeats = 0.5 * used.get((choice.gesture_id, variant.number), 0)
-                scored.append((squeeze + repeats + luck[variant.number], variant.number, variant))
+                # where there is room, a stroke's repetitions make it easier to read
+                hurry = 0.3 * (1.0 - lengths.fall / max(longest, 1e-6))
+                scored.append((squeeze + repeats + hurry + luck[variant.number], variant.number, variant))
         if scored:
             variant = min(scored, key=lambda item: item[:2])[2]
             segment = Segment(
@@ -202,6 +211,21 @@ def _fit(
             )  # fmt: skip
             return _Placed(segment, stroke, Lengths.of(variant.phases, variant.seconds))
     return None
+
+
+def _make_room(kept: list[_Placed], onset: float, library: LibraryLike) -> list[_Placed]:
+    """The same gestures, but the one before a word in the variant after which the next may soonest take over."""
+    before = max((k for k in kept if k.stroke <= onset), key=lambda k: k.stroke, default=None)
+    if before is None or before.segment.locked:
+        return kept
+    others = [k for k in kept if k is not before]
+    shortest = before
+    for variant in library.gestures[before.segment.gesture_id].variants:
+        lengths = Lengths.of(variant.phases, variant.seconds)
+        sooner = lengths.least_until_retraction < shortest.until_retraction
+        if sooner and _squeeze(lengths, before.stroke, others) is not None:
+            shortest = _Placed(replace(before.segment, variant=variant.number), before.stroke, lengths)
+    return sorted([*others, shortest], key=lambda k: k.stroke)
 
 
 def _squeeze(lengths: Lengths, stroke: float, kept: Sequence[_Placed]) -> float | None:

@@ -1,7 +1,9 @@
 """Compiled gestures: rest at both ends, mirror images, contact, arms that reach, the guide's own examples."""
 
+import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import yaml
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.checks import JOINT_SPEED, check_compiled, check_motion, joint_speed, stroke_distance, stroke_features
-from SG_dataset.compiler import arm, timing
+from SG_dataset.compiler import arm, hands, timing
 from SG_dataset.compiler.compile import compile_variant
 from SG_dataset.notation import FOLDER, gesture_files, parse_gesture, read_gesture, shared_poses
 from SG_dataset.rest import living_rest, rest_pose
@@ -157,6 +159,65 @@ def test_a_forearm_asked_past_its_range_stays_at_one_end() -> None:
     assert np.ptp(chosen) == 0
     inside = np.linspace(*arm.TWIST_LIMITS, 60)
     assert np.array_equal(arm.twist_branch(inside, 60.0), inside)
+
+
+def flip(side: str, **changes: str) -> list:
+    """A hand that lies palm up and is turned palm down, exactly half a turn."""
+    hand = {"zone": "chest inner mid", "fingers": "forward", "shape": "flat"}
+    return [{"prepare": 0.5, side: {**hand, "palm": "up"}}, {"stroke": 0.5, side: {**hand, "palm": "down", **changes}}]
+
+
+def thumb_at_half_way(move: list, side: str) -> np.ndarray:
+    spec = gesture_with(move)
+    compiled = compile_variant(spec, spec.variants[0])
+    _, world = compiled.motion.forward_kinematics()
+    middle = round(60 * (0.5 * (compiled.phases.stroke_start + compiled.phases.stroke_end) + hands.ORIENTATION_LAG))
+    return rot.rotate(world[middle, canonical().index(side.capitalize() + "Hand")], [0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("tilt", ["forward", "forward in 0.000000001", "forward out 0.000000001"])
+def test_a_palm_flips_by_way_of_the_thumb_whatever_the_last_digits(side: str, tilt: str) -> None:
+    assert thumb_at_half_way(flip(side, fingers=tilt), side)[1] > 0.8
+
+
+@pytest.mark.parametrize("gesture_id", ["0210", "1310", "2023", "2222"])
+def test_rounding_decides_nothing(gesture_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, rng = spec_of(gesture_id), np.random.default_rng(0)
+    expected = compile_variant(spec, spec.variants[0]).motion.rotations
+    exact = hands.key_target
+
+    def rounded_otherwise(*given: Any) -> Any:
+        return tuple(a + 3e-15 * rng.standard_normal(a.shape) for a in exact(*given))
+
+    monkeypatch.setattr(hands, "key_target", rounded_otherwise)
+    for _ in range(4):
+        turned = rot.mul(rot.inverse(expected), compile_variant(spec, spec.variants[0]).motion.rotations)
+        assert np.degrees(rot.angle(turned)).max() < 1e-6
+
+
+def best_branch(twist: np.ndarray, fps: float) -> float:
+    """The least cost of any way through the branches of `arm.twist_branch`, found by trying all of them."""
+    other = twist - 360.0 * np.where(twist < 0, -1.0, 1.0)
+    costs = []
+    for choice in itertools.product((False, True), repeat=len(twist)):
+        angle = np.where(choice, other, twist)
+        costs.append(branch_cost(angle, fps))
+    return min(costs)
+
+
+def branch_cost(angle: np.ndarray, fps: float) -> float:
+    stop = np.clip(angle, *arm.TWIST_LIMITS)
+    return float(((angle - stop) ** 2).sum() / fps + arm.BRANCH_COST * np.abs(np.diff(stop)).sum())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_forearm_takes_the_cheapest_way_through_its_range(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    twist = (rng.uniform(-180, 180) + np.cumsum(rng.normal(0, 60, 9)) + 180) % 360 - 180
+    chosen = arm.twist_branch(twist, 1.5)  # at so few frames a second, staying and changing both pay now and then
+    assert np.allclose(np.cos(np.radians(chosen - twist)), 1)
+    assert branch_cost(chosen, 1.5) == pytest.approx(best_branch(twist, 1.5))
 
 
 def test_a_held_turn_goes_to_the_nearer_end_of_the_range() -> None:

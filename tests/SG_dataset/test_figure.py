@@ -5,9 +5,10 @@ import pytest
 
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.closeup import hand_camera, spread_direction, thumb_direction
 from SG_dataset.figure import FigureRenderer, render
 from SG_dataset.figure_mesh import BAND
-from SG_dataset.sheet import sheet
+from SG_dataset.sheet import ROWS, sheet
 
 
 @pytest.fixture(scope="module")
@@ -39,4 +40,14 @@ def test_pictures_are_deterministic(rest: Motion) -> None:
 
 
 def test_sheet_has_a_cell_for_each_frame_and_view(rest: Motion) -> None:
-    assert sheet(rest, [0, 1], cell=60).shape == (3 * 63 + 3, 2 * 63 + 3, 3)
+    assert sheet(rest, [0, 1], cell=60).shape == (len(ROWS) * 63 + 3, 2 * 63 + 3, 3)
+
+
+def test_one_close_up_looks_at_the_palm_and_the_other_at_the_thumbs_side(rest: Motion) -> None:
+    renderer = FigureRenderer(rest, (60, 60), "hand", side="Right")
+    spread = spread_direction(renderer, [0, 1])
+    thumb = thumb_direction(renderer, [0, 1], spread)
+    ways = [hand_camera(renderer, 0, direction).axes()[2] for direction in (spread, thumb)]
+    hand = renderer.matrices[0, rest.skeleton.index("RightHand")]
+    assert abs(ways[0] @ hand[:, 1]) > abs(ways[0] @ hand[:, 2])  # across the flat of the hand
+    assert ways[1] @ hand[:, 2] > 0.8  # the thumb towards the camera

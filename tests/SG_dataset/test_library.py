@@ -1,6 +1,7 @@
 """The built library, its search, the inventory and the command line."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,20 @@ def test_notation_mistakes_say_where(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=words) as caught:
             parse_gesture({**base, "move": [{"stroke": 0.4, "right": hand}]}, "file.yaml", shared_poses())
         assert "file.yaml" in caught.value.message and "right" in caught.value.message
+
+
+def test_the_inventory_is_complete_and_its_sentences_are_nobody_elses() -> None:
+    specs = list(read_gestures())
+    assert len({spec.id for spec in specs}) == len({spec.label for spec in specs}) == 208
+    assert sum(len(spec.variants) for spec in specs) >= 500 and min(len(spec.variants) for spec in specs) >= 2
+    owners: dict[str, set[str]] = {}
+    for spec in specs:
+        assert len({example.text for example in spec.examples}) >= 12
+        for example in spec.examples:
+            assert example.word and "*" not in example.text
+            assert re.search(rf"(?<!\w){re.escape(example.word)}(?!\w)", example.text), example
+            owners.setdefault(re.sub(r"\W+", " ", example.text).strip().casefold(), set()).add(spec.id)
+    assert {text: ids for text, ids in owners.items() if len(ids) > 1} == {}
 
 
 def test_directions_are_words_with_numbers() -> None:

@@ -13,7 +13,7 @@ from backend.stages.phases import Lengths, Placement
 from backend.stages.place import LATEST, place, sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Segment, Word
-from tests.backend.toys import ToyChoice, ToyLibrary, ToyPhases, words
+from tests.backend.toys import ToyChoice, ToyGesture, ToyLibrary, ToyPhases, ToyVariant, words
 
 LIBRARY = ToyLibrary()
 
@@ -50,6 +50,32 @@ def test_moves_by_at_most_100_ms_then_drops_the_less_confident() -> None:
     assert len(segments) == 2 and segments[0].stroke == 2.0 and 0.0 < segments[1].stroke - onset <= LATEST
     segments, warnings = place(choices, words(2.0, 2.0 + least - 0.2), LIBRARY, 10.0)
     assert [s.word_index for s in segments] == [0] and len(warnings) == 1 and "word1" in warnings[0]
+
+
+def waving() -> ToyLibrary:
+    """A wave of four swings and one of a single swing, beside the halting palm."""
+    long, short = ToyPhases(stroke_end=2.3, retraction=2.5), ToyPhases()
+    variants = (ToyVariant("3123", 1, seconds=3.1, phases=long), ToyVariant("3123", 2, phases=short))
+    return ToyLibrary({"3123": ToyGesture("3123", "HAND WAVE", variants), **ToyLibrary().gestures})
+
+
+def test_a_repeated_stroke_loses_repetitions_where_the_next_gesture_is_near() -> None:
+    choices = [ToyChoice(0, "3123", 0.9), ToyChoice(1, "2300", 0.4)]
+    for seed in range(10):
+        segments, warnings = place(choices, words(2.0, 3.0), waving(), 10.0, seed=seed)
+        assert [s.variant for s in segments] == [2, 1] and not warnings
+        assert [s.stroke for s in segments] == [2.0, 3.0]
+
+
+def test_a_repeated_stroke_keeps_its_repetitions_where_there_is_room() -> None:
+    found = [place([ToyChoice(0, "3123")], words(2.0), waving(), 10.0, seed=k)[0][0].variant for k in range(20)]
+    assert found.count(1) > 14
+
+
+def test_a_locked_wave_keeps_its_repetitions() -> None:
+    locked = Segment("3123", "HAND WAVE", 1, "word0", 0, 1.4, 2.0, 4.5, 0.1)
+    segments, warnings = place([ToyChoice(1, "2300")], words(2.0, 3.0), waving(), 10.0, locked=[locked])
+    assert [s.variant for s in segments] == [1] and len(warnings) == 1
 
 
 def test_locked_segments_stay_and_others_make_room() -> None:
