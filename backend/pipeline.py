@@ -105,7 +105,7 @@ def finish(
     watch = Watch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
-        part = progress.span(0.0, 0.2, "Choosing gestures")
+        part = progress.span(0.0, 0.35, "Choosing gestures")
         segments, notes = find_segments(prepared.words, audio, settings, resources, part)
     with watch.stage("decode"):
         rhythm = generate.rhythm(
@@ -115,10 +115,10 @@ def finish(
             features.activity(audio),
             intensity=settings.intensity,
             exact=settings.exact,
-            progress=progress.span(0.2, 0.7, "Building the motion"),
+            progress=progress.span(0.35, 0.85, "Building the motion"),
         )
     with watch.stage("blend"):
-        part = progress.span(0.7, 1.0, "Blending gestures")
+        part = progress.span(0.85, 1.0, "Blending gestures")
         merged = rhythm
         if segments:
             library, codes = resources.library(settings.library), resources.codes
@@ -152,11 +152,11 @@ def generate_performance(
     watch = Watch()
     with watch.stage("load"):
         weights = resources.weights(settings.weights)
-    prepared = prepare(source, settings, resources, progress.span(0.0, 0.4))
+    prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))
     with watch.stage("generate"):
-        part = progress.span(0.4, 0.85, "Generating motion")
+        part = progress.span(0.35, 0.7, "Generating motion")
         tokens = generate.codes(weights, prepared.columns, sampling_of(settings), part)
-    performance, last = finish(prepared, tokens, settings, resources, progress.span(0.85, 1.0))
+    performance, last = finish(prepared, tokens, settings, resources, progress.span(0.7, 1.0))
     progress.stage("Done", 1.0)
     stages = {**prepared.timing, **watch.seconds, **last.seconds}
     return replace(performance, timing=watch.total(stages, prepared.audio.seconds))

@@ -84,6 +84,8 @@ def decode_standardised(
             near = [(s - low, e - low) for s, e in inserts if low < e <= high and (e - low >= 15 or low == 0)]
             parts = []
             for part, tokens in zip(tokenizer.parts, codes, strict=True):
+                if progress is not None:
+                    progress.check()
                 piece_codes = torch.from_numpy(tokens[:, low:high].copy()).to(device)
                 latents = _part_latents(part, piece_codes, smoothing, near, stride)
                 parts.append(part.deconvolve(latents[None])[0])

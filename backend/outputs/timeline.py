@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from backend.stages.phases import Placement
+from sg_blender_addon.core.storage import PIECE, blocks, release
 from sg_blender_addon.core.timeline import Segment, Word
 
 from .files import replacing
@@ -65,12 +66,14 @@ def draw_timeline(
     summary = f"{seconds:.1f} s   {len(words)} words   {len(segments)} gestures"
     small = ImageFont.load_default(15)
     draw.text((WIDTH - MARGIN - draw.textlength(summary, font=small), 22), summary, fill=_FAINT, font=small)
-    loudest = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)), 1e-4)
+    peaks = (float(np.abs(samples[part]).max()) for part in blocks(len(samples), samples, size=PIECE))
+    loudest = max(1e-4, *peaks)
     hues = {g: _HUES[i % len(_HUES)] for i, g in enumerate(dict.fromkeys(s.gesture_id for s in segments))}
     known = list(placements) + [None] * (len(segments) - len(placements))
     for line in lines:
         _ruler(draw, line, seconds)
         _waveform(draw, line, samples, rate, loudest)
+        release(samples)
         _write_words(draw, line, words, segments, hues)
         for segment, placed in zip(segments, known, strict=True):
             if line.shows(segment.start, segment.end):

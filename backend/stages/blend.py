@@ -215,7 +215,7 @@ def blend(
         else:
             _layer(rotations, roots, rhythm, placed, variant)
         release(rotations)
-    make_continuous(rotations)
+    make_continuous(rotations, progress)
     return replace(rhythm, root_positions=roots, rotations=rotations)
 
 

@@ -46,10 +46,11 @@ def bound_root(root: Array, start: Array, fps: float) -> Array:
     return start + reach * np.tanh(path / reach)
 
 
-def make_continuous(rotations: Array, *, unit: bool = False) -> None:
+def make_continuous(rotations: Array, progress: Progress, *, unit: bool = False) -> None:
     """`rotations.continuous` along the frames of (F, J, 4), in place; unit: scaled to length 1 as well."""
     before = None
     for part in blocks(len(rotations), rotations):
+        progress.check()
         own = rot.normalize(rotations[part]) if unit else rotations[part]
         own = rot.continuous(np.concatenate([own[:1] if before is None else before, own]))[1:]
         rotations[part], before = own, own[-1:]
@@ -128,7 +129,7 @@ def finish(
     """
     progress = progress or Progress()
     motion = fit_length(motion, seconds)
-    make_continuous(motion.rotations, unit=True)
+    make_continuous(motion.rotations, progress, unit=True)
     gains = np.full(len(motion), intensity)
     if activity is not None:
         gains *= calm_gain(activity, len(motion), motion.fps)

@@ -23,25 +23,31 @@ sys.exit(code)
 """
 
 
-def peak_memory(seconds: float, folder: Path, weights: Path) -> float:
-    """Peak resident memory (MB) of generating `seconds` of speech to BVH in its own process."""
-    path = folder / f"{seconds:.0f}.wav"
-    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
-        block = speechlike(60.0, 8000)
-        for _ in range(max(1, round(seconds / 60))):
-            file.write(block[: round(min(seconds, 60.0) * 8000)])
+def peak_memory(speech: Path, folder: Path, *options: str) -> float:
+    """Peak resident memory (MB) of generating a recording's motion, as BVH and npz, in its own process."""
+    outputs = [option for kind in ("bvh", "npz") for option in ("-o", str(folder / f"o.{kind}"))]
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, "generate", str(path), "-o", str(folder / "o.bvh"), "--retriever", "off",
-         "--weights", str(weights), "--device", "cpu"], cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", MEASURE, "generate", str(speech), *outputs, "--device", "cpu", *options],
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return float(result.stdout.rsplit("PEAK", 1)[1])
 
 
+def peak_of_rhythm(seconds: float, folder: Path, weights: Path) -> float:
+    """Of `seconds` of speech without words, with tiny weights."""
+    path = folder / f"{seconds:.0f}.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
+        block = speechlike(60.0, 8000)
+        for _ in range(max(1, round(seconds / 60))):
+            file.write(block[: round(min(seconds, 60.0) * 8000)])
+    return peak_memory(path, folder, "--retriever", "off", "--weights", str(weights))
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own figure of a program's peak")
 def test_memory_grows_only_by_the_result(tmp_path: Path, tiny_weights: Path) -> None:
     """A short proxy of the two hours: what each minute costs."""
-    short, long = peak_memory(30.0, tmp_path, tiny_weights), peak_memory(150.0, tmp_path, tiny_weights)
+    short, long = peak_of_rhythm(30.0, tmp_path, tiny_weights), peak_of_rhythm(150.0, tmp_path, tiny_weights)
     assert long - short < 60  # MB for two minutes: one block of features, then nothing
     assert long < 1200  # the number that the starter has to keep on a minute
 
@@ -49,8 +55,21 @@ def test_memory_grows_only_by_the_result(tmp_path: Path, tiny_weights: Path) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_hours(tmp_path: Path, tiny_weights: Path) -> None:
-    assert peak_memory(7200.0, tmp_path, tiny_weights) < 1200
+    assert peak_of_rhythm(7200.0, tmp_path, tiny_weights) < 1200
     assert (tmp_path / "o.bvh").stat().st_size > 1e8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_hour_with_words_and_gestures(tmp_path: Path) -> None:
+    """The starter weights and library, a script, every stage."""
+    data, rate = soundfile.read(ROOT / "demo" / "speech.flac", dtype="int16")
+    times = round(3600 * rate / len(data))
+    with soundfile.SoundFile(tmp_path / "hour.flac", "w", rate, 1, "PCM_16") as file:
+        for _ in range(times):
+            file.write(data)
+    (tmp_path / "hour.txt").write_text((ROOT / "demo" / "speech.txt").read_text("utf-8") * times, "utf-8")
+    assert peak_memory(tmp_path / "hour.flac", tmp_path, "--script", str(tmp_path / "hour.txt")) < 1200
 
 
 @pytest.mark.slow
