@@ -46,7 +46,10 @@ def import_folder(
     something else; then, as after an interruption, nothing has been written.
     """
     wishes = read_mapping(mapping) if mapping else ImportMapping()
-    _check_target(target, source)
+    try:
+        _check_target(target, source)
+    except OSError as error:
+        raise _unwritable(target) from error
     work = plan(source, wishes)
     report = ImportReport(source, target, files=work.files + len(work.unmatched))
     report.licence = _licence(wishes, work)
@@ -56,7 +59,7 @@ def import_folder(
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.importing-"))
     except OSError as error:
-        raise UserError(f"{target} cannot be written.", "Choose another place.", "cannot_write") from error
+        raise _unwritable(target) from error
     try:
         _Import(source, wishes, work, report, progress, workers or workers_for(work.files)).write(temporary)
         report.seconds = time.monotonic() - started
@@ -75,6 +78,10 @@ def import_folder(
 
 def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()
+
+
+def _unwritable(target: Path) -> UserError:
+    return UserError(f"{target} cannot be written.", "Choose another place, or check its permissions.", "cannot_write")
 
 
 def _check_target(target: Path, source: Path) -> None:

@@ -112,16 +112,16 @@ class _Hierarchy:
         self.joints[joint].channels = [next(self._words) for _ in range(int(next(self._words)))]
 
 
-def read_bvh(path: str | Path) -> Motion:
+def read_bvh(path: str | Path, most_bytes: int = MAX_BYTES) -> Motion:
     """Read a BVH file; positions keep the file's unit (the canonical skeleton's files are in cm).
 
-    Raises UserError for a missing, empty, cut-off or malformed file and for several roots.
+    Raises UserError for a missing, empty, cut-off, malformed or larger file and for several roots.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if path.stat().st_size > most_bytes:
             raise UserError(
-                f"{path.name} is larger than {MAX_BYTES // 10**9} GB.", "Cut it into shorter clips.", "too_large"
+                f"{path.name} is larger than {most_bytes // 10**6} MB.", "Cut it into shorter clips.", "too_large"
             )
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
+import os
 import shutil
 import sys
 from functools import cache
@@ -20,7 +21,7 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.cli import main
 from SG_dataset.compiler.compile import Compiled, compile_variant
-from SG_dataset.importing.clip import Clip, Options, import_clip
+from SG_dataset.importing.clip import LARGEST, Clip, Options, import_clip
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.mapping import ImportMapping
 from SG_dataset.importing.pool import Job, convert_all
@@ -445,6 +446,26 @@ def test_nothing_usable_writes_nothing(tmp_path, capsys):
     assert main(["import", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--quiet"]) == 2
     assert "None of the 1 files could be used" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path):
+    source = small(tmp_path)
+    closed = source / "more"
+    closed.mkdir(0o000)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert plan(source, ImportMapping()).unmatched == [(closed, "the folder cannot be read")]
+    with pytest.raises(UserError, match="that can be read") as caught:
+        plan(closed, ImportMapping())
+    assert caught.value.code == "no_folder"
+
+
+def test_a_file_too_large_for_one_gesture_is_not_read(tmp_path):
+    path = write("wave", tmp_path, "a.bvh")
+    with path.open("r+b") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match="larger than 200 MB"):
+        import_clip(path)
 
 
 def test_a_broken_list_is_said(tmp_path):
