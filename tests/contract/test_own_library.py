@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from tests.bl import scenes  # noqa: E402 - only with bpy
+import addon_utils  # noqa: E402 - only with bpy
+
+from sg_blender_addon.core.bvh import read_bvh  # noqa: E402
+from tests.bl import rig_scenes, scenes  # noqa: E402
 from tests.bl.scenes import module  # noqa: E402
+from tests.bl.test_baking import baked  # noqa: E402
 from tests.contract.conftest import ROOT, backend_python  # noqa: E402
 from tests.contract.test_generate import segment_of, strips  # noqa: E402
+from tests.core.rig_models import Shape  # noqa: E402
 
 HELLO, BIG = "9001", "9000"  # new labels get ids from 9000 up, in the order of the alphabet
 RECORDINGS = {"STUDIO HELLO-1": ("3123", 0), "STUDIO HELLO-2": ("3123", 1), "STUDIO BIG-4": ("3032", 0)}
@@ -45,10 +51,13 @@ def own_library(tmp_path_factory) -> Path:
     takes = [f"{name}/{number}/{variant}" for name, (number, variant) in RECORDINGS.items()]
     python = str(backend_python())
     subprocess.run([python, "-c", RECORD, str(folder / "takes"), *takes], cwd=ROOT, check=True)
-    library, mapping = folder / "library", folder / "map.yaml"
-    command = [python, "-m", "SG_dataset", "import", str(folder / "takes"), "-o", str(library)]
-    subprocess.run([*command, "--mapping", str(mapping), "--quiet"], cwd=ROOT, check=True, capture_output=True)
-    return library
+    import_folder(folder / "takes", folder / "library", "--mapping", str(folder / "map.yaml"))
+    return folder / "library"
+
+
+def import_folder(source: Path, library: Path, *options: str) -> None:
+    command = [str(backend_python()), "-m", "SG_dataset", "import", str(source), "-o", str(library), "--quiet"]
+    subprocess.run([*command, *options], cwd=ROOT, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -94,6 +103,30 @@ def test_over_ours_any_of_its_gestures_can_be_put_on_a_word(shot, real, preferen
         now = segment_of(real, shot, on_word(real, shot, free).name)
         assert (now.gesture_id, now.variant) == expected
         assert now.stroke == pytest.approx(words[free].start, abs=1e-3)
+
+
+def test_what_blender_exports_is_imported_like_the_original(own_library, tmp_path):
+    """The way from FBX: a Mixamo rig, its hips below a root bone, through Blender's own BVH exporter."""
+    rig_scenes.fresh(30)
+    addon_utils.enable("io_anim_bvh")
+    motion = read_bvh(own_library.parent / "takes" / "STUDIO HELLO-1.bvh").resample(30.0)
+    character = rig_scenes.mixamo(Shape(arms_down=45, finger_bend=12, roll_seed=8))
+    baked(character, motion)
+    character.select_set(True)
+    (tmp_path / "exported").mkdir()
+    path = tmp_path / "exported" / "STUDIO HELLO.bvh"
+    bpy.ops.export_anim.bvh(filepath=str(path), frame_start=1, frame_end=len(motion))
+    import_folder(path.parent, tmp_path / "library")
+    again, original = (
+        json.loads((folder / "import_report.json").read_text("utf-8"))["used"]
+        for folder in (tmp_path / "library", own_library)
+    )
+    first = next(record for record in original if record["file"] == "STUDIO HELLO-1.bvh")
+    assert again[0]["hand"] == first["hand"] == "right"
+    assert again[0]["notes"] == []  # fingers and legs were found, nothing shakes
+    for phase in ("stroke_start", "stroke", "stroke_end", "retraction"):
+        there, here = (r["phases"][phase] + r["cut_from"] for r in (first, again[0]))
+        assert here == pytest.approx(there, abs=0.05), phase
 
 
 def test_a_folder_that_was_never_imported(shot, real, preferences, own_library):
