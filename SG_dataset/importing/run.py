@@ -150,13 +150,13 @@ class _Import:
                     yield self._gesture(planned, made)
         self.progress(self.work.files, self.work.files, "")
 
-    def _clip(self, take: Take, results: Iterator[Clip | str]) -> Clip | None:
+    def _clip(self, take: Take, results: Iterator[Clip | UserError]) -> Clip | None:
         name = _name(take.path, self.source)
         self.progress(self.done, self.work.files, name)
         self.done += 1
         clip = next(results)
-        if isinstance(clip, str):
-            self.report.left_out.append((name, clip))
+        if isinstance(clip, UserError):
+            self.report.leave_out(name, clip)
             return None
         return clip
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 from functools import cache
@@ -397,14 +398,23 @@ def test_several_processes_give_the_same_in_the_same_order_and_end(tmp_path):
     (source / "HAND_WAVE-2.bvh").write_text("no motion")
     jobs = [Job(path, Options()) for path in sorted(source.iterdir())]
     alone, together = (list(convert_all(jobs, workers)) for workers in (1, 2))
-    assert [type(r) for r in together] == [Clip, Clip, str]
-    assert alone[2] == together[2]
+    assert [type(r) for r in together] == [Clip, Clip, UserError]
+    assert alone[2].to_json() == together[2].to_json()
     for a, b in zip(alone[:2], together[:2], strict=True):
         assert np.array_equal(a.motion.rotations, b.motion.rotations) and a.phases == b.phases
     unfinished = convert_all(jobs * 20, 2)
     next(unfinished)
     unfinished.close()
     assert not multiprocessing.active_children()
+
+
+def test_what_to_do_about_unknown_skeletons_is_said_once(tmp_path, capsys):
+    source = small(tmp_path)
+    whole = (source / "HAND_WAVE-1.bvh").read_text()
+    for number in (2, 3):
+        (source / f"HAND_WAVE-{number}.bvh").write_text(re.sub(r"(ROOT|JOINT) (\w)\w*", r"\1 \2", whole))
+    assert main(["import", str(source), "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().out.count("mapping file (see docs/own-library.md)") == 1
 
 
 def test_remarks_that_differ_in_numbers_share_a_line():
