@@ -76,7 +76,9 @@ def read_inventory(path: Path = WORKBOOK) -> list[Row]:
         book.close()
     except (OSError, KeyError, ValueError, IndexError, SyntaxError, BadZipFile, InvalidFileException) as problem:
         raise UserError(
-            f"{path} cannot be read as a gesture list: {problem}.", "It must be an .xlsx workbook.", "bad_list"
+            f"{path} cannot be read as a gesture list: {problem}.",
+            "Get a whole .xlsx workbook, or take the file away: then the names of the motions decide.",
+            "bad_list",
         ) from problem
     starts = [i for i, row in enumerate(table) if row and row[0].strip() == COLUMNS[0]]
     if not starts:

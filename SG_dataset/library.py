@@ -115,17 +115,7 @@ class Library:
         if len(layers) > 1:
             return cls._overlay([cls.load(layer) for layer in layers])
         where = layers[0]
-        if str(where) == "starter":
-            return cls._read(ensure_built())
-        path = Path(where)
-        path = path / FILE if path.is_dir() else path
-        if not path.is_file():
-            raise UserError(
-                f"There is no gesture library at {where}.",
-                f"Give a folder that holds {FILE}, or leave the setting at 'starter'.",
-                "library_missing",
-            )
-        return cls._read(path)
+        return cls._read(ensure_built() if str(where) == "starter" else _file_at(Path(where)))
 
     @classmethod
     def _overlay(cls, layers: Sequence[Library]) -> Library:
@@ -200,6 +190,28 @@ def _layers(where: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 def _picture_name(gesture_id: str) -> str:
     return f"previews/{gesture_id}.png"
+
+
+def _file_at(where: Path) -> Path:
+    """The library's file at a place; UserError if there is none or the place cannot be looked into."""
+    try:
+        path = where / FILE if where.is_dir() else where
+        if path.is_file():
+            return path
+        motions = where.is_dir() and any(p.suffix.lower() == ".bvh" for p in (*where.iterdir(), *where.glob("bvh/*")))
+    except OSError as problem:
+        raise UserError(
+            f"The gesture library {where} cannot be read: {problem.strerror}.",
+            "Check its permissions.",
+            "library_broken",
+        ) from problem
+    raise UserError(
+        f"There is no gesture library at {where}.",
+        f"Its motions become one with: python -m SG_dataset import {where} -o LIBRARY."
+        if motions
+        else f"Give a folder that holds {FILE}, or leave the setting at 'starter'.",
+        "library_missing",
+    )
 
 
 def _gesture_from(record: dict[str, Any], path: Path, checksums: Mapping[str, str]) -> Gesture:

@@ -30,6 +30,7 @@ Floats = NDArray[np.floating[Any]]
 
 LONGEST = 60.0  # s: anything longer is a take with many gestures, not one
 SHORTEST = 0.3  # s
+LARGEST = 200_000_000  # bytes: a minute of 200 joints at 240 frames per second has less
 HURRY = 120.0  # cm/s: how fast, on average, hands are brought from rest to where a clip begins
 WAY_IN = 0.6  # of preparation (and retraction) over which the shared rest pose passes into the clip
 SHORTEST_WAY = 0.3  # s
@@ -62,7 +63,7 @@ def import_clip(path: Path, options: Options = Options(), stroke: float | None =
 
     UserError says why a file cannot be used.
     """
-    source = read_bvh(path)
+    source = read_bvh(path, LARGEST)
     if options.fps:
         source = replace(source, fps=options.fps)
     if not SHORTEST < source.seconds < LONGEST:

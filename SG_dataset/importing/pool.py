@@ -38,18 +38,18 @@ def workers_for(files: int) -> int:
     return max(1, min(MOST_WORKERS, os.cpu_count() or 1, files // FEW_FILES))
 
 
-def convert(job: Job) -> Clip | str:
-    """The clip of a file, or the sentence that says why it cannot be used."""
+def convert(job: Job) -> Clip | UserError:
+    """The clip of a file, or what says why it cannot be used."""
     try:
         return import_clip(job.path, job.options, job.stroke)
     except UserError as error:
-        return error.message
+        return error
     except (ArithmeticError, ValueError, IndexError, MemoryError, np.linalg.LinAlgError) as error:
         # a file nobody thought of must not cost the other five hundred
-        return f"It could not be converted ({type(error).__name__}: {error})."
+        return UserError(f"It could not be converted ({type(error).__name__}: {error}).", "", "not_converted")
 
 
-def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | str, None, None]:
+def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | UserError, None, None]:
     """What `convert` gives for each job, in order; close the iterator when the rest is not wanted.
 
     Workers are started afresh ("spawn"), so a script that asks for more than one needs a main guard.
@@ -58,7 +58,7 @@ def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | str, None
         yield from map(convert, jobs)
         return
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _attend)
-    waiting: deque[Future[Clip | str]] = deque()
+    waiting: deque[Future[Clip | UserError]] = deque()
     rest = iter(jobs)
     try:
         while True:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sg_blender_addon.core.errors import UserError
+
 FILE = "import_report.json"
 _SHOWN = 12
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -14,13 +16,15 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 @dataclass
 class ImportReport:
-    """used: one record per file that became a variant; left_out: file and reason; remarks: file and what to know."""
+    """used: one record per file that became a variant; left_out: file and reason; remarks: file and what to know;
+    hints: what to do about files that were left out."""
 
     source: Path
     target: Path
     licence: str = ""
     used: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
     without_files: list[str] = field(default_factory=list)
     files: int = 0
@@ -29,6 +33,12 @@ class ImportReport:
     @property
     def gestures(self) -> int:
         return len({record["id"] for record in self.used})
+
+    def leave_out(self, name: str, problem: UserError) -> None:
+        """A file that cannot be used."""
+        self.left_out.append((name, problem.message))
+        if problem.hint and problem.hint not in self.hints:
+            self.hints.append(problem.hint)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +61,7 @@ class ImportReport:
         if self.left_out:
             lines.append(f"{len(self.left_out)} files could not be used:")
             lines += _some([f"{name}: {why}" for name, why in self.left_out])
+            lines += [f"What helps: {' '.join(self.hints)}"] if self.hints else []
         if self.without_files:
             lines.append(f"{len(self.without_files)} listed gestures have no usable file:")
             lines += _some(self.without_files)

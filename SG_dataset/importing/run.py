@@ -45,7 +45,10 @@ def import_folder(
     something else; then, as after an interruption, nothing has been written.
     """
     wishes = read_mapping(mapping) if mapping else ImportMapping()
-    _check_target(target, source)
+    try:
+        _check_target(target, source)
+    except OSError as error:
+        raise _unwritable(target) from error
     work = plan(source, wishes)
     report = ImportReport(source, target, files=work.files + len(work.unmatched))
     report.licence = _licence(wishes, work)
@@ -55,7 +58,7 @@ def import_folder(
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.importing-"))
     except OSError as error:
-        raise UserError(f"{target} cannot be written.", "Choose another place.", "cannot_write") from error
+        raise _unwritable(target) from error
     try:
         _Import(source, wishes, work, report, progress, workers or workers_for(work.files)).write(temporary)
         report.seconds = time.monotonic() - started
@@ -74,6 +77,10 @@ def import_folder(
 
 def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix()
+
+
+def _unwritable(target: Path) -> UserError:
+    return UserError(f"{target} cannot be written.", "Choose another place, or check its permissions.", "cannot_write")
 
 
 def _check_target(target: Path, source: Path) -> None:
@@ -142,13 +149,13 @@ class _Import:
                     yield self._gesture(planned, made)
         self.progress(self.work.files, self.work.files, "")
 
-    def _clip(self, take: Take, results: Iterator[Clip | str]) -> Clip | None:
+    def _clip(self, take: Take, results: Iterator[Clip | UserError]) -> Clip | None:
         name = _name(take.path, self.source)
         self.progress(self.done, self.work.files, name)
         self.done += 1
         clip = next(results)
-        if isinstance(clip, str):
-            self.report.left_out.append((name, clip))
+        if isinstance(clip, UserError):
+            self.report.leave_out(name, clip)
             return None
         return clip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -81,9 +82,13 @@ def split_number(stem: str) -> tuple[str, int | None]:
 
 def plan(folder: Path, mapping: ImportMapping) -> Plan:
     """Find files and their gestures. UserError when the folder has no BVH file or its list is broken."""
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}.", "Give the folder that holds the BVH files.", "no_folder")
-    files = _bvh_files(folder)
+    files, closed = _bvh_files(folder)
+    if not files and closed:
+        raise UserError(
+            f"There is no folder {closed[0]} that can be read.",
+            "Give the folder that holds the BVH files, and check its permissions.",
+            "no_folder",
+        )
     if not files:
         raise UserError(
             f"There is no BVH file in {folder}.",
@@ -93,7 +98,7 @@ def plan(folder: Path, mapping: ImportMapping) -> Plan:
     list_file = find_list(folder)
     listed = _listed(list_file) if list_file else []
     book = _Book(listed, mapping, folder)
-    unmatched = []
+    unmatched = [(path, "the folder cannot be read") for path in closed]
     for path in files:
         if _excluded(path, folder, mapping.exclude):
             unmatched.append((path, "left out by the mapping file"))
@@ -104,13 +109,17 @@ def plan(folder: Path, mapping: ImportMapping) -> Plan:
     return Plan(gestures, unmatched + book.unmatched, without, list_file)
 
 
-def _bvh_files(folder: Path) -> list[Path]:
-    files = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() == ".bvh" and not p.name.startswith(".") and p.is_file()
-    )
+def _bvh_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """BVH files at any depth, and the folders that could not be looked into."""
+    files: list[Path] = []
+    closed: list[Path] = []
+    for place, _, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        found = (Path(place, name) for name in names if name.lower().endswith(".bvh") and not name.startswith("."))
+        files += [path for path in found if path.is_file()]
+    files.sort()
     if len(files) > MAX_FILES:
         raise UserError(f"{folder} holds {len(files)} BVH files.", f"Import at most {MAX_FILES} at once.", "too_many")
-    return files
+    return files, closed
 
 
 def _excluded(path: Path, folder: Path, patterns: Sequence[str]) -> bool:

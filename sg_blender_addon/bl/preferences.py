@@ -75,7 +75,10 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
         name="Weights", description="Folder of model weights. Empty: the starter weights", subtype="DIR_PATH"
     )
     library: bpy.props.StringProperty(
-        name="Gesture library", description="Folder of a gesture library. Empty: the starter's", subtype="DIR_PATH"
+        name="Gesture library",
+        description="Folder of a gesture library of your own. With +starter behind it, ours supplies what yours lacks. "
+        "Empty: ours alone",
+        subtype="DIR_PATH",
     )
     cache_folder: bpy.props.StringProperty(
         name="Cache",

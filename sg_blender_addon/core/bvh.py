@@ -28,6 +28,7 @@ MAX_BYTES = 2_000_000_000
 _HINT = "Export it again as a BVH file with one skeleton and try once more."
 _POSITIONS = ("Xposition", "Yposition", "Zposition")
 _WRITE_CHUNK = 2048  # frames; their text takes 5 MB
+_BEARS = 0.9  # of the joints below its parent
 Told = Callable[[float], object]
 
 
@@ -114,16 +115,16 @@ class _Hierarchy:
         self.joints[joint].channels = [next(self._words) for _ in range(int(next(self._words)))]
 
 
-def read_bvh(path: str | Path) -> Motion:
+def read_bvh(path: str | Path, most_bytes: int = MAX_BYTES) -> Motion:
     """Read a BVH file; positions keep the file's unit (the canonical skeleton's files are in cm).
 
-    Raises UserError for a missing, empty, cut-off or malformed file and for several roots.
+    Raises UserError for a missing, empty, cut-off, malformed or larger file and for several roots.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if path.stat().st_size > most_bytes:
             raise UserError(
-                f"{path.name} is larger than {MAX_BYTES // 10**9} GB.", "Cut it into shorter clips.", "too_large"
+                f"{path.name} is larger than {most_bytes // 10**6} MB.", "Cut it into shorter clips.", "too_large"
             )
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError as error:
@@ -178,7 +179,8 @@ def _unique(names: list[str]) -> list[str]:
 
 def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Array, Array]:
     rotations = rot.identity(len(data), len(joints))
-    root = np.tile(np.array(joints[0].offset), (len(data), 1))
+    trunk = _trunk(joints)
+    places = {j: np.tile(np.array(joints[j].offset), (len(data), 1)) for j in trunk}
     column = 0
     for j, joint in enumerate(joints):
         q = rot.identity(len(data))
@@ -190,10 +192,28 @@ def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Arr
             column += 1
             if kind == "rotation":
                 q = rot.mul(q, rot.from_axis_angle(np.eye(3)["XYZ".index(axis)], np.radians(values)))
-            elif j == 0:  # positions of other joints repeat their offsets in practice and have no place in Motion
-                root[:, "XYZ".index(axis)] = values
+            elif j in places:  # positions of limbs repeat their offsets in practice and have no place in Motion
+                places[j][:, "XYZ".index(axis)] = values
         rotations[:, j] = q
+    root, turn = places[0], rotations[:, 0]
+    for j in trunk[1:]:  # hips that move below a root on the ground: the root moves instead
+        root = root + rot.rotate(turn, places[j] - np.array(joints[j].offset))
+        turn = rot.mul(turn, rotations[:, j])
     return root, rot.continuous(rotations)
+
+
+def _trunk(joints: list[_Joint]) -> list[int]:
+    """The root, and below it the joints that bear nearly the whole skeleton, as hips below a root on the ground do."""
+    borne = [1] * len(joints)
+    for j in range(len(joints) - 1, 0, -1):  # parents come before their children
+        borne[joints[j].parent] += borne[j]
+    trunk, joint = [0], 0
+    while True:
+        children = [j for j, other in enumerate(joints) if other.parent == joint]
+        joint = max(children, key=lambda j: borne[j], default=0)
+        if not joint or borne[joint] < _BEARS * (borne[trunk[-1]] - 1):
+            return trunk
+        trunk.append(joint)
 
 
 def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY", told: Told = lambda share: None) -> None:

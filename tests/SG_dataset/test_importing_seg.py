@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
+import os
+import re
 import shutil
 import sys
 from functools import cache
@@ -20,7 +22,7 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.cli import main
 from SG_dataset.compiler.compile import Compiled, compile_variant
-from SG_dataset.importing.clip import Clip, Options, import_clip
+from SG_dataset.importing.clip import LARGEST, Clip, Options, import_clip
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.mapping import ImportMapping
 from SG_dataset.importing.pool import Job, convert_all
@@ -396,14 +398,23 @@ def test_several_processes_give_the_same_in_the_same_order_and_end(tmp_path):
     (source / "HAND_WAVE-2.bvh").write_text("no motion")
     jobs = [Job(path, Options()) for path in sorted(source.iterdir())]
     alone, together = (list(convert_all(jobs, workers)) for workers in (1, 2))
-    assert [type(r) for r in together] == [Clip, Clip, str]
-    assert alone[2] == together[2]
+    assert [type(r) for r in together] == [Clip, Clip, UserError]
+    assert alone[2].to_json() == together[2].to_json()
     for a, b in zip(alone[:2], together[:2], strict=True):
         assert np.array_equal(a.motion.rotations, b.motion.rotations) and a.phases == b.phases
     unfinished = convert_all(jobs * 20, 2)
     next(unfinished)
     unfinished.close()
     assert not multiprocessing.active_children()
+
+
+def test_what_to_do_about_unknown_skeletons_is_said_once(tmp_path, capsys):
+    source = small(tmp_path)
+    whole = (source / "HAND_WAVE-1.bvh").read_text()
+    for number in (2, 3):
+        (source / f"HAND_WAVE-{number}.bvh").write_text(re.sub(r"(ROOT|JOINT) (\w)\w*", r"\1 \2", whole))
+    assert main(["import", str(source), "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().out.count("mapping file (see docs/own-library.md)") == 1
 
 
 def test_remarks_that_differ_in_numbers_share_a_line():
@@ -445,6 +456,26 @@ def test_nothing_usable_writes_nothing(tmp_path, capsys):
     assert main(["import", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--quiet"]) == 2
     assert "None of the 1 files could be used" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path):
+    source = small(tmp_path)
+    closed = source / "more"
+    closed.mkdir(0o000)
+    if os.access(closed, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert plan(source, ImportMapping()).unmatched == [(closed, "the folder cannot be read")]
+    with pytest.raises(UserError, match="that can be read") as caught:
+        plan(closed, ImportMapping())
+    assert caught.value.code == "no_folder"
+
+
+def test_a_file_too_large_for_one_gesture_is_not_read(tmp_path):
+    path = write("wave", tmp_path, "a.bvh")
+    with path.open("r+b") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(UserError, match="larger than 200 MB"):
+        import_clip(path)
 
 
 def test_a_broken_list_is_said(tmp_path):

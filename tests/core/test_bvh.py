@@ -69,6 +69,23 @@ def test_reads_any_order_spaces_in_names_and_crlf(tmp_path: Path) -> None:
     np.testing.assert_allclose(motion.end_positions()[0, 0], [1, 2 - 20, 3], atol=1e-9)
 
 
+def test_hips_that_move_below_a_root_on_the_ground(tmp_path: Path) -> None:
+    """Blender gives every bone position channels; where the root stays, the hips carry the movement."""
+    (tmp_path / "a.bvh").write_text(
+        "HIERARCHY\nROOT ground\n{\nOFFSET 0 0 0\n"
+        "CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation\n"
+        "JOINT hips\n{\nOFFSET 0 90 0\nCHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation\n"
+        "JOINT spine\n{\nOFFSET 0 10 0\nCHANNELS 3 Xrotation Yrotation Zrotation\nEnd Site\n{\nOFFSET 0 5 0\n}\n}\n"
+        "JOINT leg\n{\nOFFSET 10 0 0\nCHANNELS 3 Xrotation Yrotation Zrotation\nEnd Site\n{\nOFFSET 0 -80 0\n}\n}\n"
+        "}\n}\nMOTION\nFrames: 2\nFrame Time: 0.02\n"
+        "0 0 0 0 90 0 0 90 0 0 0 0 0 0 0 0 0 0\n0 0 0 0 90 0 4 60 0 0 0 0 0 0 0 0 0 0\n"
+    )
+    motion = read_bvh(tmp_path / "a.bvh")
+    places = motion.forward_kinematics()[0]
+    np.testing.assert_allclose(places[:, 1], [[0, 90, 0], [0, 60, -4]], atol=1e-9)
+    np.testing.assert_allclose(places[:, 2] - places[:, 1], [[0, 10, 0]] * 2, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
