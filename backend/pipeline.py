@@ -74,6 +74,7 @@ def find_segments(
                 method=settings.retriever,
                 density=settings.density,
                 seed=settings.seed,
+                language=settings.language,
                 llm_url=settings.llm_url,
                 llm_model=settings.llm_model,
                 llm_key=settings.llm_key,

@@ -27,6 +27,7 @@ NEEDED = (
     "sg_blender_addon/core/canonical_skeleton.json",
     "backend/__main__.py",
     "backend/weights/starter/weights.json",
+    "backend/stages/plain_speech.txt",
     "backend/stages/triggers.txt",
     "SG_dataset/__init__.py",
     "SG_dataset/built/library.zip",

@@ -25,6 +25,7 @@ from backend.stages.audio import Audio
 from backend.stages.features import TOKEN_RATE, activity
 from backend.stages.forced import LOST, RIGHT, Aligner, Placed
 from backend.stages.script import Script
+from backend.stages.sentences import is_english
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Word
 
@@ -76,14 +77,14 @@ def align(
     job.report(0.0)
     if not activity(audio).any():
         return [], [*warnings, "No speech was found in the recording, so the script was not used."]
-    if _english(language):
+    if is_english(language):
         _force(job, script, warnings)
     _leave_out_the_rest(job, warnings)
     if _fits(job):
         return _finished(job, _heard(transcriber, warnings) if _needs_help(job) else []), warnings
     heard = _heard(transcriber, warnings)
     shares = _match(job.words, heard)
-    if heard and _english(language) and _share(job, shares) < SAME_TEXT:
+    if heard and is_english(language) and _share(job, shares) < SAME_TEXT:
         warnings.append("The script does not match the recording; the words heard in it were used instead.")
         return refine(audio, heard, language, progress), warnings
     if not heard and _too_fast(job):
@@ -91,14 +92,14 @@ def align(
     if not heard:
         warnings.append("The script could not be aligned to the recording; its words were spread over the speech.")
         return _spread(job), warnings
-    if _english(language):
+    if is_english(language):
         warnings.append("Much of the script could not be aligned exactly; the recogniser's times were used for it.")
     return _finished(job, heard), warnings
 
 
 def refine(audio: Audio, words: list[Word], language: str = "en", progress: Progress | None = None) -> list[Word]:
     """The same words with better times where forced alignment finds them (English); Whisper's own where it does not."""
-    if not words or not _english(language) or (tool := _tool()) is None:
+    if not words or not is_english(language) or (tool := _tool()) is None:
         return words
     job = _Job(audio, [w.text for w in words], progress)
     for first, last in _groups([(w.start, w.end) for w in words]):
@@ -114,10 +115,6 @@ def refine(audio: Audio, words: list[Word], language: str = "en", progress: Prog
 
 
 # ----------------------------------------------------------------------------------------------------- forced pieces
-
-
-def _english(language: str) -> bool:
-    return language.lower().split("-")[0] in {"", "en", "english"}
 
 
 def _tool() -> Aligner | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ class Embedder:
         if batch:
             out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
+
+    def unknown(self, words: Sequence[str]) -> float:
+        """Share of words that its English vocabulary does not have whole: under 0.1 in English, over 0.5 elsewhere."""
+        spelled = [w for w in (re.sub(r"[\W\d_]+", "", word) for word in words) if w]
+        strange = [not w.isascii() or len(self._tokenizer.encode(w, add_special_tokens=False).ids) > 1 for w in spelled]
+        return sum(strange) / max(len(strange), 1)
 
     def _batch(self, batch: list[int], tokens: list[Any], texts: Sequence[Sequence[str]]) -> dict[int, Encoded]:
         ids = [_cut(tokens[i].ids) for i in batch]

@@ -1,7 +1,9 @@
 """How good is the embedded retriever on sentences it has not seen? `python -m backend.stages.evaluate_retrieval [DIR]`
 
-The library's example sentences are dealt into folds; each fold is scored by models fitted to all other texts. Prints
-the share of sentences whose gesture comes first and among the first five, whose marked word is chosen, and both.
+The library's example sentences and those of plain speech are dealt into folds; each fold is scored by models fitted to
+all other texts. Prints the share of examples whose gesture comes first and among the first five (over the whole
+sentence, and where the marked word is given), whose marked word is chosen, and both; and the share of plain sentences
+that are left without a gesture, as they should be.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.stages.embed import embedder
-from backend.stages.samples import Inventory, samples_of
-from backend.stages.scorer import fit, gesture_features, word_features
+from backend.stages.retrieve import least_score
+from backend.stages.samples import Inventory, Sample, samples_of
+from backend.stages.scorer import Floats, fit, gesture_features, word_features
+
+DENSITY = 0.5
 
 
 @dataclass(frozen=True)
 class Report:
-    """Shares of held-out sentences. `first_given_word`: the gesture is first where the marked word is given."""
+    """Shares of held-out sentences. `..._given_word`: where the marked word is given. `left_plain`: of plain speech."""
 
     gestures: int
     sentences: int
@@ -28,12 +33,15 @@ class Report:
     word: float
     both: float
     first_given_word: float
+    five_given_word: float
+    left_plain: float
 
     def __str__(self) -> str:
         return (
             f"{self.sentences} sentences, {self.gestures} gestures: gesture first {self.first:.1%}, "
             f"among five {self.among_five:.1%}, right word {self.word:.1%}, both {self.both:.1%}; "
-            f"gesture first where the word is given {self.first_given_word:.1%}"
+            f"where the word is given, gesture first {self.first_given_word:.1%}, "
+            f"among five {self.five_given_word:.1%}; plain sentences left alone {self.left_plain:.1%}"
         )
 
 
@@ -42,8 +50,9 @@ def evaluate(library: Inventory, folds: int = 6) -> Report:
     gestures = [library.gestures[i] for i in sorted(library.gestures)]
     samples = samples_of(gestures)
     encoded = embedder().encode([s.words for s in samples])
-    fold = _folds([s.gesture if s.index >= 0 else -1 for s in samples], folds)
-    results: list[tuple[bool, ...]] = []
+    fold = _folds([s.gesture if s.index >= 0 or s.gesture < 0 else None for s in samples], folds)
+    found: list[tuple[bool, ...]] = []
+    left: list[bool] = []
     for held in range(folds):
         kept = [i for i, f in enumerate(fold) if f != held]
         head = fit([samples[i] for i in kept], [encoded[i] for i in kept], len(gestures))
@@ -51,21 +60,34 @@ def evaluate(library: Inventory, folds: int = 6) -> Report:
             sample, code = samples[i], encoded[i]
             which = head.gestures(gesture_features(sample.words, code))
             pair = head.word(word_features(code))[:, None] * which
-            ranked = np.argsort(-pair.max(axis=0), kind="stable")
-            first, word = ranked[0] == sample.gesture, int(pair.max(axis=1).argmax()) == sample.index
-            given = int(which[sample.index].argmax()) == sample.gesture
-            results.append((first, sample.gesture in ranked[:5], word, first and word, given))
-    shares = np.mean(np.array(results, float), axis=0) if results else np.zeros(5)
-    return Report(len(gestures), len(results), *map(float, shares))
+            if sample.gesture < 0:
+                left.append(bool(pair.max() < least_score(DENSITY)))
+            else:
+                found.append(_judged(sample, which, pair))
+    shares = np.mean(np.array(found, float), axis=0).tolist() if found else [0.0] * 6
+    left_alone = float(np.mean(left)) if left else 0.0
+    return Report(len(gestures), len(found), *map(float, [*shares, left_alone]))
 
 
-def _folds(groups: Sequence[int], folds: int) -> list[int]:
+def _judged(sample: Sample, which: Floats, pair: Floats) -> tuple[bool, ...]:
+    """In the order of `Report`."""
+    ranked = np.argsort(-pair.max(axis=0), kind="stable")
+    given = np.argsort(-which[sample.index], kind="stable")
+    first, word = bool(ranked[0] == sample.gesture), int(pair.max(axis=1).argmax()) == sample.index
+    among = [sample.gesture in order[:5] for order in (ranked, given)]
+    return first, among[0], word, first and word, bool(given[0] == sample.gesture), among[1]
+
+
+def _folds(groups: Sequence[int | None], folds: int) -> list[int]:
     """A fold per sample, dealt round within each group; -1 (always kept) for samples without a group."""
     seen: dict[int, int] = {}
     out = []
     for group in groups:
+        if group is None:
+            out.append(-1)
+            continue
         seen[group] = seen.get(group, -1) + 1
-        out.append(seen[group] % folds if group >= 0 else -1)
+        out.append(seen[group] % folds)
     return out
 
 

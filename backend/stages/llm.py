@@ -36,6 +36,8 @@ MAX_ANSWER_BYTES = 1_000_000
 MAX_PER_SENTENCE = 6
 # What servers understand, best first: vLLM and providers take json_schema, llama.cpp's server json_object with schema.
 FORMS = ("json_schema", "json_object", "plain")
+# Wrong key, no access, no such address or model: the next sentence would hear the same.
+HOPELESS = frozenset({401, 403, 404})
 
 INSTRUCTION = """You choose gestures for a speaker. Below is the list of gestures that the speaker can make, each
 with its id. For the numbered words of one sentence, say which words deserve a gesture that shows their
@@ -72,6 +74,11 @@ class _Refused(Exception):  # noqa: N818 - carries what the server said; handled
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"HTTP {status}")
         self.status, self.text = status, text
+
+    @property
+    def too_long(self) -> bool:
+        """It says that the prompt does not fit its context."""
+        return bool(re.search(r"context|too long|maximum.{0,30}token|token.{0,30}limit", self.text, re.IGNORECASE))
 
 
 def ask(
@@ -172,7 +179,8 @@ class _Asker:
             text = self._asked(number)
         except (requests.RequestException, _Refused, ValueError) as error:
             # A refused connection will not be accepted for the next sentence either.
-            self.server.failures += PATIENCE if isinstance(error, requests.ConnectionError) else 1
+            hopeless = isinstance(error, requests.ConnectionError) or getattr(error, "status", 0) in HOPELESS
+            self.server.failures += PATIENCE if hopeless else 1
             self.last_error = error
             return []
         self.server.failures = 0
@@ -187,9 +195,9 @@ class _Asker:
             try:
                 return _post(self.server, self._request(number, FORMS[form], brief))
             except _Refused as error:
-                if error.status in {401, 403, 404}:
+                if error.status in HOPELESS or (brief and error.too_long):
                     raise
-                if not brief and re.search(r"context|too long|maximum.{0,30}token|token.{0,30}limit", error.text, re.I):
+                if error.too_long:
                     self.server.brief = True
                 elif form + 1 < len(FORMS):
                     self.server.form = max(self.server.form, form + 1)
@@ -307,6 +315,8 @@ def _gone(server: _Server, error: Exception) -> str:
     if isinstance(error, _Refused):
         why = {401: "it wants a valid key", 403: "it wants a valid key", 404: "it does not know this address or model"}
         reason = why.get(error.status, f"it answered with HTTP status {error.status}")
+        if error.too_long and error.status not in HOPELESS:
+            reason = "its context is too short for the list of gestures"
     elif isinstance(error, requests.Timeout):
         reason = f"it took longer than {server.timeout:g} s"
     elif isinstance(error, requests.ConnectionError):

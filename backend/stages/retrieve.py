@@ -17,7 +17,7 @@ from backend.progress import Progress
 from backend.stages.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
 from backend.stages.samples import Inventory
 from backend.stages.scorer import scorer_for
-from backend.stages.sentences import split_sentences
+from backend.stages.sentences import is_english, split_sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Alternative, Word
 
@@ -26,6 +26,10 @@ ALTERNATIVES = 5
 # At density 1 about one gesture every 2 s of speech, at 0.5 one every 4 s; never two strokes closer than this.
 MOST_PER_SECOND = 0.5
 CLOSEST_SECONDS = 1.2
+ONLY_ENGLISH = (
+    "No gestures were chosen by meaning: the embedded retriever knows English only, and this is another language. "
+    "A language model (retriever 'openai') can choose gestures in other languages."
+)
 # The same gesture again loses this share of its confidence, recovering over the given seconds.
 REPEAT_LOSS = 0.6
 REPEAT_SECONDS = 20.0
@@ -51,6 +55,7 @@ def choose(
     density: float = 0.5,
     seed: int = 0,
     *,
+    language: str = "en",
     llm_url: str = "",
     llm_model: str = "",
     llm_key: str = "",
@@ -59,6 +64,7 @@ def choose(
     """Choices in the order of the words, and warnings. The same arguments give the same choices.
 
     `density` 0..1: 0 chooses nothing, 1 as many as fit without hurry. `seed` only breaks near ties.
+    `language`: what is spoken, for the embedded retriever; it also notices by the words that it is not English.
     """
     if method not in METHODS:
         raise UserError(
@@ -68,6 +74,8 @@ def choose(
         return [], []
     if method == "openai":
         return _asked(words, library, density, seed, progress, (llm_url, llm_model, llm_key))
+    if not is_english(language):
+        return [], [ONLY_ENGLISH]
     return _embedded(words, library, density, seed, progress)
 
 
@@ -107,6 +115,8 @@ def _embedded(
         scorer = scorer_for(library)
     except UserError as error:
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
+    if not scorer.understands([w.text for w in words]):
+        return [], [ONLY_ENGLISH]
     spans = split_sentences(words)
     ids, labels = scorer.ids, scorer.labels
     worth = np.zeros(len(words), np.float32)
@@ -119,6 +129,11 @@ def _embedded(
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
             worth[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
     return select(words, worth, which, ids, labels, density, seed), []
+
+
+def least_score(density: float) -> float:
+    """What a word with its gesture must reach to be chosen."""
+    return 0.02 + 0.25 * (1.0 - density) ** 2
 
 
 def select(
@@ -136,7 +151,7 @@ def select(
     """
     jitter = 1.0 + 0.01 * np.random.default_rng(seed).standard_normal(which.shape).astype(np.float32)
     scores = worth[:, None] * which * jitter
-    threshold = 0.02 + 0.25 * (1.0 - density) ** 2
+    threshold = least_score(density)
     budget = max(1, round(density * MOST_PER_SECOND * (words[-1].end - words[0].start)))
     spacing = CLOSEST_SECONDS + 1.5 * (1.0 - density)
     starts = np.array([w.start for w in words])

