@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +59,8 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     command += ["--api-key", KEY]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     with log.open("w") as out:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=out, stderr=out, env=environment)
+        command += ["--port", str(port)]
+        server = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
     try:
         until = time.monotonic() + 280
         while time.monotonic() < until and server.poll() is None:
@@ -72,6 +75,9 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     finally:
         server.terminate()
         server.wait(30)
+        # Killed, it cannot end its own engine.
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def test_answers_keep_to_the_schema_and_the_list_is_read_once(vllm: Served) -> None:
