@@ -18,8 +18,8 @@ from SG_dataset.figure import FigureRenderer
 from SG_dataset.notation import GestureSpec
 from SG_dataset.sheet import sheet
 
-CELL, CLIP, CLIP_FPS, BLIND_CELL = 150, 150, 10, 250
-SHEET_QUALITY = {"quality": 60, "method": 4}
+CELL, CLIP, CLIP_FPS, BLIND_CELL = 140, 150, 7.5, 250
+SHEET_QUALITY = {"quality": 55, "method": 4}
 
 
 def write_gallery(
@@ -64,8 +64,13 @@ def save_clip(compiled: Compiled, path: Path) -> None:
     renderer = FigureRenderer(compiled.motion, (CLIP, CLIP), "front", full_body=False)
     step = round(compiled.motion.fps / CLIP_FPS)
     frames = [PillowImage.fromarray(renderer.frame(f)) for f in range(0, len(compiled.motion), step)]
-    options = {"save_all": True, "append_images": frames[1:], "duration": round(1000 / CLIP_FPS), "loop": 0}
-    _save(lambda p: frames[0].save(p, "WEBP", quality=40, method=4, **options), path)
+    options = {
+        "save_all": True,
+        "append_images": frames[1:],
+        "duration": round(1000 * step / compiled.motion.fps),
+        "loop": 0,
+    }
+    _save(lambda p: frames[0].save(p, "WEBP", quality=35, method=4, **options), path)
 
 
 def _save_image(image: NDArray[np.uint8], path: Path, **options: int) -> None:

@@ -68,7 +68,12 @@ def _thumb(numbers: list[float]) -> list[Floats]:
 
 def tip_positions(shape: Floats) -> Floats:
     """Finger tips (..., 5, 3) in the left hand's frame, cm, thumb first, for joint rotations (..., 15, 4)."""
-    return finger_points(shape)[..., -1, :]
+    joints = np.asarray(shape).reshape(*np.shape(shape)[:-2], 5, 3, 4)
+    offsets = _finger_offsets()
+    tip = offsets[:, 3]
+    for k in (2, 1, 0):  # from the tip inwards no rotations need to be multiplied
+        tip = offsets[:, k] + rot.rotate(joints[..., k, :], tip)
+    return tip
 
 
 def finger_points(shape: Floats) -> Floats:
