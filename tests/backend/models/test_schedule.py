@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from backend.models import coding, schedule
+from backend.models import coding, schedule, threads
 from backend.models.layers import window_starts
 from backend.models.schedule import Engine, generate_codes, generate_many
 from backend.models.threads import FreeThreads, choose, free_threads
@@ -202,3 +202,34 @@ def test_the_number_of_threads_is_put_back(monkeypatch):
     assert torch.get_num_threads() == before
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert FreeThreads().fixed
+
+
+def test_what_was_seen_a_moment_ago_is_not_looked_for_again(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "processors", lambda: 2)
+    clock, busy, own = [100.0], [0.0], [0.0]
+    monkeypatch.setattr(threads, "_busy_seconds", lambda: busy[0])
+    monkeypatch.setattr(threads.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(threads.time, "process_time", lambda: own[0])
+    slept = []
+
+    def sleep(seconds):  # somebody else keeps both processors busy
+        slept.append(seconds)
+        clock[0] += seconds
+        busy[0] += 2 * seconds
+
+    monkeypatch.setattr(threads.time, "sleep", sleep)
+    before, free = torch.get_num_threads(), FreeThreads()
+    try:
+        torch.set_num_threads(2)
+        free.begin()
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)
+        free.begin()
+        assert (torch.get_num_threads(), len(slept)) == (1, 1)
+        clock[0] += threads.STALE + 1  # and now nobody has for a while
+        monkeypatch.setattr(threads.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+        free.begin()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
