@@ -70,4 +70,4 @@ gallery: $(VENV)/ready  ## docs/gallery/index.html: every gesture with its pictu
 	$(PY) -m SG_dataset gallery -o docs/gallery
 
 clean:
-	rm -rf build .venv .venv-bpy*
+	rm -rf build .venv .venv-*

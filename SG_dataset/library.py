@@ -171,6 +171,12 @@ class Library:
             ) from problem
 
     @cached_property
+    def content_hash(self) -> str:
+        """Names texts and motions: other content, other name."""
+        texts = json.dumps([gesture.to_json() for gesture in self.gestures.values()], sort_keys=True)
+        return hashlib.sha256(texts.encode()).hexdigest()[:20]
+
+    @cached_property
     def _search(self) -> Any:
         from SG_dataset.search import SearchIndex
 

@@ -34,7 +34,7 @@ from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.protocol import GenerateSettings
 
 from . import outputs
-from .jobs import internal
+from .jobs import unexpected
 from .progress import Progress
 
 MAX_LINES = 100_000
@@ -44,6 +44,8 @@ MOST_AHEAD = 50_000_000  # bytes of recordings worked on ahead: an hour of mp3, 
 MOST_ROWS = 27_000  # of all clips in a pass together: an hour; long lines wait for nobody
 COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity")
 _NUMBERS = {"seed": int, "density": float, "intensity": float}
+USUAL_WORKERS = 12  # more, where the machine has them, on request: each takes 0.4 GB
+MOST_WORKERS = 61  # what Windows can wait for
 STATE = "batch.json"
 TABLE = "batch.csv"
 
@@ -130,9 +132,9 @@ def _with_own_names(lines: list[Line]) -> list[Line]:
     return result
 
 
-def key_of(line: Line, weights: str) -> str:
-    """Changes with anything that changes the result: files, settings, weights."""
-    parts = [weights]
+def key_of(line: Line, weights: str, library: str) -> str:
+    """Changes with anything that changes the result: files, settings, and what weights and gesture library hold."""
+    parts = [weights, library]
     settings = dataclasses.replace(line.settings, llm_key="")
     parts.append(json.dumps(settings.to_json(), sort_keys=True))
     for path in (line.speech, line.script):
@@ -184,7 +186,7 @@ class Batch:
 
         self.lines, self.folder, self.formats, self.cancel = lines, folder, formats, cancel
         self.resources = Resources(device)
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = min(workers or min(os.cpu_count() or 1, USUAL_WORKERS), MOST_WORKERS)
         self.outcomes: dict[str, Outcome] = {}
         self._state = self._read_state()
 
@@ -192,7 +194,11 @@ class Batch:
         """All lines; the outcomes in their order. Finished lines are kept unless `again`."""
         weights = {line.settings.weights for line in self.lines}
         hashes = {where: self.resources.weights(where).info.content_hash for where in weights}
-        keys = {line.name: key_of(line, hashes[line.settings.weights]) for line in self.lines}
+        libraries = {where: self._library(where) for where in {line.settings.library for line in self.lines}}
+        keys = {
+            line.name: key_of(line, hashes[line.settings.weights], libraries[line.settings.library])
+            for line in self.lines
+        }
         todo = []
         for line in self.lines:
             if not again and self._finished(line, keys[line.name]):
@@ -211,6 +217,13 @@ class Batch:
             except Cancelled:
                 pass
         return [self.outcomes.get(line.name, Outcome(line.name, "left")) for line in self.lines]
+
+    def _library(self, where: str) -> str:
+        """What names a library's content; a library that cannot be read is each line's own trouble."""
+        try:
+            return self.resources.library(where).content_hash
+        except UserError:
+            return ""
 
     def _paths(self, line: Line) -> list[Path]:
         return [self.folder / f"{line.name}.{kind}" for kind in self.formats]
@@ -297,7 +310,7 @@ class Batch:
         except Cancelled:
             raise
         except Exception as error:  # noqa: BLE001 - one line's bug must not cost the other lines
-            return Outcome(line.name, "failed", message=str(internal(error)))
+            return Outcome(line.name, "failed", message=str(unexpected(error)))
         return Outcome(line.name, "done", prepared.audio.seconds, took, len(performance.segments))
 
     def _read_state(self) -> dict[str, str]:
@@ -337,7 +350,7 @@ def _result(future: Future[Any]) -> Any:
             "A process that computes features died.", "There may be too little memory: use fewer --workers.", "memory"
         ) from error
     except Exception as error:  # noqa: BLE001 - one line's bug must not cost the other lines
-        return internal(error)
+        return unexpected(error)
     return _opened(found)
 
 

@@ -6,6 +6,7 @@ snapshots; nobody but the worker changes a job. Results are kept until a few new
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import secrets
@@ -26,6 +27,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Work = Callable[[Progress], Bytes]
 MAX_QUEUED = 64
 KEPT_RESULTS = 8
+FULL_DISK = {errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 OUT_OF_MEMORY = UserError("The computer ran out of memory.", "Use a shorter recording.", "memory")
 
 
@@ -88,11 +90,9 @@ class Job:
             self._end("failed", error=error)
         except MemoryError:
             self._end("failed", error=OUT_OF_MEMORY)
-        except OSError as error:
-            self._end("failed", error=disk_refused(error))
-        except Exception as error:  # a bug of ours: the job fails, the server lives
+        except Exception as error:  # the job fails, the server lives
             logger.exception("job %s failed", self.snapshot.id)
-            self._end("failed", error=internal(error))
+            self._end("failed", error=unexpected(error))
         finally:
             self.ended.set()
 
@@ -108,12 +108,10 @@ class Job:
         self.snapshot = replace(self.snapshot, state=state, eta_s=None, **changes)
 
 
-def disk_refused(error: OSError) -> UserError:
-    return UserError(f"The disk refused: {error.strerror or error}.", "Make room for it.", "disk")
-
-
-def internal(error: BaseException) -> UserError:
-    """What a person is told about a bug."""
+def unexpected(error: BaseException) -> UserError:
+    """What a person is told about what nobody planned: the disk is full, or it is a bug."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return UserError(f"The disk refused: {error.strerror}.", "Make room for temporary files.", "disk")
     return UserError(
         f"Something went wrong inside the backend ({type(error).__name__}: {error}).",
         "Please report it with the backend's log.",

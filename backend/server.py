@@ -41,7 +41,7 @@ from sg_blender_addon.core.storage import Bytes, mapped, pieces
 from sg_blender_addon.core.timeline import Segment
 from sg_blender_addon.core.wire import motion_arrays, motion_from, unpack, write
 
-from .jobs import Jobs, disk_refused, internal
+from .jobs import Jobs, unexpected
 from .resources import Resources
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ STATUS = {
     "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
     "not_found": 404, "library_missing": 404, "no_preview": 404,
     "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
+    "disk": 507,
 }  # fmt: skip
 
 
@@ -142,13 +143,11 @@ def guarded(handler: Handler) -> Handler:
             return problem(error)
         except ClientDisconnect:
             return Response(status_code=400)
-        except OSError as error:
-            return problem(disk_refused(error))
         except Exception as error:
             if isinstance(error, HTTPException):
                 raise
             logger.exception("%s %s", request.method, request.url.path)
-            return problem(internal(error))
+            return problem(unexpected(error))
 
     return handle
 

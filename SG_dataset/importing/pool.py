@@ -19,7 +19,8 @@ import numpy as np
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.clip import Clip, Options, import_clip
 
-MOST_WORKERS = 8  # each takes about 170 MB
+USUAL_WORKERS = 8  # each takes about 170 MB
+MOST_WORKERS = 61  # what Windows can wait for
 FEW_FILES = 12  # per worker: for fewer, starting it takes longer than it saves
 AHEAD = 4  # files per worker that may be finished before they are asked for
 
@@ -35,7 +36,7 @@ class Job:
 
 def workers_for(files: int) -> int:
     """How many processes are worth starting on this machine."""
-    return max(1, min(MOST_WORKERS, os.cpu_count() or 1, files // FEW_FILES))
+    return max(1, min(USUAL_WORKERS, os.cpu_count() or 1, files // FEW_FILES))
 
 
 def convert(job: Job) -> Clip | UserError:
@@ -57,7 +58,7 @@ def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | UserError
     if workers < 2:
         yield from map(convert, jobs)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _attend)
+    pool = ProcessPoolExecutor(min(workers, MOST_WORKERS), multiprocessing.get_context("spawn"), _attend)
     waiting: deque[Future[Clip | UserError]] = deque()
     rest = iter(jobs)
     try:

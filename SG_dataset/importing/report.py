@@ -75,9 +75,9 @@ class ImportReport:
 
 def _gathered(remarks: list[tuple[str, str]]) -> list[str]:
     """One line for all remarks that differ in their numbers alone, the most frequent first."""
-    alike: dict[str, list[tuple[str, str]]] = {}
+    alike: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for name, what in remarks:
-        alike.setdefault(_NUMBER.sub("#", what), []).append((name, what))
+        alike.setdefault(tuple(_NUMBER.split(what)), []).append((name, what))
     lines = []
     for group in sorted(alike.values(), key=len, reverse=True):
         spans = [_span(numbers) for numbers in zip(*(_NUMBER.findall(what) for _, what in group), strict=True)]

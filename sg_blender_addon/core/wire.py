@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ def unpack(data: bytes | IO[bytes], max_bytes: int = MAX_BYTES) -> tuple[dict[st
             arrays = {info.filename.removesuffix(".npy"): _read_array(archive, info) for info in members}
         meta = json.loads(bytes(arrays.pop(_META)))
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
-            RuntimeError) as error:  # fmt: skip
+            RuntimeError, TypeError, OverflowError, tokenize.TokenError) as error:  # fmt: skip
         raise UserError(
             "The motion data is damaged or not in our format.", "Generate it again.", "bad_motion_data"
         ) from error
@@ -73,11 +74,13 @@ def unpack(data: bytes | IO[bytes], max_bytes: int = MAX_BYTES) -> tuple[dict[st
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
     """One array, straight to its place. ValueError for what is no plain array of numbers."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("compressed in a way that we do not use")
     with archive.open(info) as member:
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(member)]
         shape, fortran, dtype = read_header(member)
         size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in _KINDS or size > info.file_size:
+        if dtype.kind not in _KINDS or not 0 <= size <= info.file_size or max(shape, default=0) > info.file_size:
             raise ValueError("not an array of numbers")
         array = empty(shape[::-1] if fortran else shape, dtype)
         target = array.reshape(-1).view(np.uint8)

@@ -26,7 +26,7 @@ from SG_dataset.importing.clip import LARGEST, Clip, Options, import_clip
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.mapping import ImportMapping
 from SG_dataset.importing.pool import Job, convert_all
-from SG_dataset.importing.report import ImportReport
+from SG_dataset.importing.report import ImportReport, _gathered
 from SG_dataset.importing.run import import_folder
 from SG_dataset.importing.sources import normal, plan, seg_labels
 from SG_dataset.library import Library
@@ -484,3 +484,10 @@ def test_a_broken_list_is_said(tmp_path):
     with pytest.raises(UserError) as caught:
         import_folder(source, tmp_path / "out")
     assert caught.value.code == "bad_list"
+
+
+def test_remarks_alike_but_for_numbers_are_one_line() -> None:
+    remarks = [("a", "jitter of 1.5 degrees removed"), ("b", "jitter of 0.5 degrees removed"), ("c", "taken for G #"),
+               ("d", "taken for G 5")]  # fmt: skip
+    assert _gathered(remarks)[0] == "jitter of 0.5 to 1.5 degrees removed (a and 1 more)"
+    assert sorted(_gathered(remarks)[1:]) == ["taken for G # (c)", "taken for G 5 (d)"]

@@ -21,6 +21,7 @@ from backend.cli import main
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import GenerateSettings
+from SG_dataset.library import Library
 from tests.backend.conftest import ROOT, speechlike
 
 
@@ -105,7 +106,7 @@ def test_interrupted_and_resumed(tiny_weights: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "backend", "batch", str(path), "-o", str(out), "--retriever", "off",
                "--weights", str(tiny_weights), "--workers", "1"]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(out.glob("*.bvh")):
+    while process.poll() is None and not (out / batch.STATE).exists():  # a line is done
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     printed, err = process.communicate(timeout=60)
@@ -147,3 +148,14 @@ def test_names_are_made_unique(tmp_path: Path) -> None:
     path = table(tmp_path, "speech,name\na.wav,x\nb.wav,x\nc.wav,x-2\nd/a.wav,\ne/a.wav,\n")
     assert [line.name for line in read_manifest(path, GenerateSettings())] == ["x", "x-3", "x-2", "a", "a-2"]
     assert os.sep not in "".join(line.name for line in read_manifest(path, GenerateSettings()))
+
+
+def test_another_library_content_is_another_line(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    (line,) = read_manifest(table(tmp_path, "speech\na.wav\n"), GenerateSettings())
+    assert batch.key_of(line, "weights", "one") == batch.key_of(line, "weights", "one")
+    assert batch.key_of(line, "weights", "one") != batch.key_of(line, "weights", "two")
+    run = batch.Batch([line], tmp_path, ["bvh"], "cpu", 1000, threading.Event())
+    assert run._library("starter") == Library.load("starter").content_hash
+    assert run._library(str(tmp_path)) == ""
+    assert run.workers == batch.MOST_WORKERS

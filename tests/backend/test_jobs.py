@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 
@@ -70,6 +71,19 @@ def test_failures_are_told_and_the_worker_lives(jobs: Jobs) -> None:
     failed = jobs.wait(second.id, 5).error
     assert failed is not None and failed.code == "internal" and "oops" in failed.message
     assert jobs.wait(third.id, 5).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(OSError(errno.ENOSPC, "No space left on device"), "disk"), (FileNotFoundError(2, "gone"), "internal")],
+)
+def test_only_a_full_disk_is_the_disks_fault(jobs: Jobs, error: OSError, code: str) -> None:
+    def work(progress: Progress) -> bytes:
+        raise error
+
+    failed = jobs.wait(jobs.submit(work).id, 5).error
+    assert failed is not None
+    assert failed.code == code
 
 
 def test_old_results_are_forgotten_and_the_queue_is_bounded(jobs: Jobs) -> None:

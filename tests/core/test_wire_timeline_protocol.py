@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -61,9 +62,26 @@ def test_wire_refuses_damage_pickles_and_bombs() -> None:
     np.savez_compressed(bomb, x=np.zeros(10_000_000))
     with pytest.raises(UserError, match="larger"):
         wire.unpack(bomb.getvalue(), max_bytes=1_000_000)
-    liar = good.replace(b"(1000,)", b"(9**9,)").replace(b"(1000,)", b"(9999,)")
-    with pytest.raises(UserError, match="damaged"):
+    liar = good.replace(b"(1000,)", b"(9999,)")
+    with pytest.raises(UserError, match="damaged") as caught:
         wire.unpack(liar)
+    assert "not an array" in str(caught.value.__cause__)  # it was not given the room that it asked for
+
+
+@pytest.mark.parametrize("lie", [b"(0,9**99)", b"(True,  )", b"(1000,", b"('1000',)", b"(-1000, )"])
+def test_wire_refuses_headers_that_are_no_shape(lie: bytes) -> None:
+    good = wire.pack({"a": 1}, {"x": np.zeros(1000)})
+    with pytest.raises(UserError, match="damaged"):
+        wire.unpack(good.replace(b"(1000,), } ", (lie + b", }").ljust(11)))
+
+
+def test_wire_refuses_packings_that_we_do_not_use() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        for name, data in zipfile.ZipFile(io.BytesIO(wire.pack({}, {}))).NameToInfo.items():
+            archive.writestr(name, zipfile.ZipFile(io.BytesIO(wire.pack({}, {}))).read(data))
+    with pytest.raises(UserError, match="damaged"):
+        wire.unpack(file.getvalue())
 
 
 def test_not_finite_motion_is_refused() -> None:
