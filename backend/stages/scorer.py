@@ -15,8 +15,6 @@ texts and of the model; our own library's comes fitted (`python -m backend.fit_r
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from backend.outputs import replacing
 from backend.stages.embed import Embedder, Encoded, cache_folder, content_hash, embedder, unit
 from backend.stages.samples import Inventory, Sample, plain, samples_of
+from sg_blender_addon.core.errors import UserError
 
 VERSION = "5"
 SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
@@ -179,12 +179,12 @@ class Scorer:
     sentence model is missing."""
 
     def __init__(self, library: Inventory, keep_in: Path | None = None) -> None:
-        """keep_in: where a fresh fit is kept; the user's cache folder unless said."""
+        """keep_in: where a fresh fit is to be kept; unless said in the user's cache folder, if that can be written."""
         self.ids = tuple(sorted(library.gestures))
         gestures = [library.gestures[i] for i in self.ids]
         self.labels = tuple(g.label for g in gestures)
         self._embedder: Embedder = embedder()
-        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder, keep_in or cache_folder())
+        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder, keep_in)
 
     def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
@@ -208,15 +208,20 @@ def scorer_for(library: Inventory) -> Scorer:
     return scorer
 
 
-def _load_or_fit(samples: Sequence[Sample], ids: Sequence[str], model: Embedder, keep_in: Path) -> Head:
+def _load_or_fit(samples: Sequence[Sample], ids: Sequence[str], model: Embedder, keep_in: Path | None) -> Head:
     described = [json.dumps([s.words, s.index, s.gesture, s.weight]) for s in samples]
     name = f"retriever-{content_hash([VERSION, model.identity, *ids, *described])}.npz"
-    for folder in (SHIPPED, keep_in):
+    for folder in (SHIPPED, keep_in or cache_folder()):
         head = _read(folder / name, len(ids))
         if head is not None:
             return head
     head = fit(samples, model.encode([s.words for s in samples]), len(ids))
-    _write(keep_in / name, head)
+    try:
+        _write((keep_in or cache_folder()) / name, head)
+    except UserError:
+        # A cache that cannot be written costs half a minute, nothing more.
+        if keep_in is not None:
+            raise
     return head
 
 
@@ -234,17 +239,12 @@ def _read(path: Path, classes: int) -> Head | None:
 
 
 def _write(path: Path, head: Head) -> None:
-    """Keep a head for the next run. A cache that cannot be written costs seconds, nothing more."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            np.savez(
-                file,
-                which=head.which.astype(np.float16),
-                which_bias=head.which_bias,
-                worth=head.worth,
-                scales=np.array([head.worth_bias, head.typical]),
-            )
-        os.replace(file.name, path)
-    except OSError:
-        return
+    """Keep a head for the next run. `UserError` where the disk refuses."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            which=head.which.astype(np.float16),
+            which_bias=head.which_bias,
+            worth=head.worth,
+            scales=np.array([head.worth_bias, head.typical]),
+        )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_the_fit_is_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, mon
     assert np.abs(first[0][1] - again[0][1]).max() < 1e-2
     cached.write_bytes(b"PK nonsense")
     assert np.isfinite(Scorer(LIBRARY).score([["I"]])[0][1]).all()
+    assert cached.stat().st_mode & 0o777 == 0o644 or os.name == "nt"
+
+
+@needs_model
+def test_a_fit_that_cannot_be_kept_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+
+    def full(file: object, **_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scorer.np, "savez", full)
+    assert Scorer(LIBRARY).score([["Hello"]])[0][1].any()
+    with pytest.raises(UserError, match="No space left"):
+        Scorer(LIBRARY, keep_in=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 # --------------------------------------------------------------------------------------------------------- choosing
