@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,8 +75,8 @@ class Embedder:
         # Weights of the same size and name are the same model: good enough to tell caches apart.
         self.identity = f"{folder.name}-{(folder / 'model.safetensors').stat().st_size}"
 
-    def encode(self, texts: Sequence[Sequence[str]]) -> list[Encoded]:
-        """Vectors of texts that are given as lists of words."""
+    def encode(self, texts: Sequence[Sequence[str]], check: Callable[[float], None] | None = None) -> list[Encoded]:
+        """Vectors of texts that are given as lists of words. `check` hears the share that is done, and may raise."""
         tokens = [self._tokenizer.encode([w or "." for w in text] or ["."], is_pretokenized=True) for text in texts]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         batches: list[list[int]] = [[]]
@@ -88,6 +88,8 @@ class Embedder:
         with free_threads() as threads:
             for batch in filter(None, batches):
                 threads.update()
+                if check is not None:
+                    check(len(out) / len(texts))
                 out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
 
