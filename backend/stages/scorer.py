@@ -5,7 +5,8 @@ shorter examples; sentences of plain speech have no such word. Two logistic regr
 always gives the same scores) stand on the vectors of `embed.py`:
 
 - *which gesture*: from a word with its neighbours, its sentence and its letters to the gestures.
-- *which word*: marked words against the other words of the same sentences and those of plain speech.
+- *which word*: marked words against the other words of the same sentences and those of plain speech. A library that
+  marks hardly any (an import with labels alone) learns this from our own library's sentences.
 
 Fitting takes 28 s of one processor for 208 gestures, once, when a library is first seen; the result is kept in the
 user's cache folder under a hash of all texts and of the model. Our own library's comes fitted
@@ -28,14 +29,15 @@ from scipy.optimize import minimize
 
 from backend.outputs import replacing
 from backend.progress import Progress
-from backend.stages.embed import Embedder, Encoded, cache_folder, content_hash, embedder, unit
-from backend.stages.samples import Inventory, Sample, plain, samples_of
+from backend.stages.embed import INNER, WIDTH, Embedder, Encoded, cache_folder, content_hash, embedder, unit
+from backend.stages.samples import Inventory, Sample, plain, plain_words, samples_of
 from sg_blender_addon.core.errors import UserError
 
-VERSION = "5"
+VERSION = "6"
 SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
 WINDOW = (0.15, 0.4, 1.0, 0.4, 0.15)
 LETTERS = 1024
+WORD_WIDTH = (1 + len(INNER)) * WIDTH
 ITSELF_WEIGHT, SENTENCE_WEIGHT, LETTERS_WEIGHT = 1.0, 0.7, 0.8
 # How strongly large weights are held back (chosen by `evaluate_retrieval.py`), and when fitting has gone far enough.
 GESTURE_DECAY, WORD_DECAY = 0.05, 0.5
@@ -111,7 +113,7 @@ def sample_features(sample: Sample, encoded: Encoded) -> Floats:
 class Head:
     """Fitted weights: `which` (2560, G) and `which_bias` (G,); `worth` (1152,) and `worth_bias`.
 
-    `typical` is the probability of most marked words.
+    `typical` is the probability of most marked words. Without any marked word `worth` is zero: all count alike.
     """
 
     which: Floats
@@ -143,9 +145,11 @@ def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int, pro
     y = np.array([s.gesture for s, _ in pairs])
     weight = np.array([s.weight for s, _ in pairs], np.float32)
     which, which_bias = _regression(x, y, weight, classes, GESTURE_DECAY, progress.span(0.0, 0.9))
+    marked = [word_features(e)[[s.index]] for s, e in zip(samples, encoded, strict=True) if s.index >= 0]
+    if not marked:
+        return Head(which, which_bias, np.zeros(WORD_WIDTH, np.float32), 0.0, 0.5)
     head = Head(which, which_bias, *_fit_words(samples, encoded, progress.span(0.9, 1.0)), 1.0)
-    marked = [word_features(e)[[s.index]] for s, e in pairs if s.index >= 0]
-    return replace(head, typical=float(np.median(head.word(np.concatenate(marked))))) if marked else head
+    return replace(head, typical=float(np.median(head.word(np.concatenate(marked)))))
 
 
 def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats, float]:
@@ -199,12 +203,21 @@ class Scorer:
         gestures = [library.gestures[i] for i in self.ids]
         self.labels = tuple(g.label for g in gestures)
         self._embedder: Embedder = embedder()
-        self._head = _load_or_fit(samples_of(gestures), self.ids, self._embedder, keep_in, progress or Progress(), learn)
+        samples = samples_of(gestures)
+        self._all_alike = all(s.index < 0 for s in samples)
+        self._head = _load_or_fit(samples, self.ids, self._embedder, keep_in, progress or Progress(), learn)
 
     def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
         coded = zip(sentences, self._embedder.encode(sentences), strict=True)
-        return [(self._head.word(word_features(e)), self._head.gestures(gesture_features(w, e))) for w, e in coded]
+        return [(self._worth(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
+
+    def _worth(self, words: Sequence[str], encoded: Encoded) -> Floats:
+        worth = self._head.word(word_features(encoded))
+        if self._all_alike:
+            common = EMPTY_WORDS | plain_words()
+            worth *= np.array([plain(w) not in common for w in words], np.float32)
+        return worth
 
     def understands(self, words: Sequence[str]) -> bool:
         """Whether a text looks like English, which is all that the sentence model knows. Short texts pass."""

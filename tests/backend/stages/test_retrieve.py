@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from backend import gestures
 from backend.progress import Progress
-from backend.stages import embed, scorer
+from backend.stages import embed, samples, scorer
 from backend.stages.embed import model_folder
 from backend.stages.retrieve import CLOSEST_SECONDS, choose, select
 from backend.stages.samples import marked_index, plain
@@ -146,6 +147,53 @@ def test_learning_a_library_is_reported_and_can_be_cancelled(tmp_path: Path, mon
     assert choose(words, LIBRARY, progress=progress)[0]
     assert list(dict.fromkeys(stage for stage, _ in said)) == [scorer.LEARNING, "Choosing gestures"]
     assert len(said) > 40 and max(b[1] - a[1] for a, b in pairwise(said)) < 0.15
+
+
+# ------------------------------------------------------------------------------------- libraries without marked words
+
+
+def without(*fields: str) -> Inventory:
+    return Inventory({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("library", "least"),
+    [
+        (without("examples"), {"Hello": "3123", "enormous": "3310"}),
+        (without("examples", "meanings"), {"Hello": "3123"}),
+    ],
+    ids=["labels and meanings", "labels"],
+)
+def test_a_library_without_example_sentences_gets_gestures(library: Inventory, least: dict[str, str]) -> None:
+    words = spoken(TALK)
+    choices, warnings = choose(words, library, density=0.8)
+    found = {words[c.word_index].text: c.gesture_id for c in choices}
+    assert warnings == [] and len(found) >= 4 and least.items() <= found.items()
+    assert not [w for w in found if plain(w) in EMPTY_WORDS]
+    # Which words: ours say so.
+    right = 0
+    for starred, _ in UNSEEN:
+        text, word = unstar(starred)
+        worth = Scorer(library).score([text.split()])[0][0]
+        right += int(worth.argmax()) == marked_index(text.split(), word)
+    assert right >= 7
+
+
+@needs_model
+def test_without_our_sentences_either_all_words_but_function_words_count_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+    monkeypatch.setattr(samples, "marked_speech", lambda: ())
+    library = without("examples")
+    for _ in range(2):  # fitted, then as it was kept
+        worth = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
+        assert worth.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+    words = spoken(TALK)
+    choices, _ = choose(words, library, density=0.8)
+    found = {words[c.word_index].text: c.gesture_id for c in choices}
+    assert len(found) >= 4 and found["Hello"] == "3123"
 
 
 @needs_model
