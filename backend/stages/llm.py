@@ -38,6 +38,17 @@ MAX_PER_SENTENCE = 6
 FORMS = ("json_schema", "json_object", "plain")
 # Wrong key, no access, no such address or model: the next sentence would hear the same.
 HOPELESS = frozenset({401, 403, 404})
+# Too much at once, or nobody behind the proxy: says nothing about the request.
+BUSY = frozenset({429, 502, 503, 504})
+# How servers say that the prompt does not fit: with one of these statuses, or, older llama.cpp, with 500 and its words.
+UNFIT = frozenset({400, 413, 422})
+TOO_LONG = re.compile(
+    r"context.{0,3}(?:length|size|window)|too long|longer than the maximum|maximum.{0,30}token|token.{0,30}limit",
+    re.IGNORECASE,
+)
+TOO_LONG_500 = re.compile(
+    r"exceed_context_size|exceeds the available context size|context size has been exceeded", re.IGNORECASE
+)
 
 INSTRUCTION = """You choose gestures for a speaker. Below is the list of gestures that the speaker can make, each
 with its id. For the numbered words of one sentence, say which words deserve a gesture that shows their
@@ -78,7 +89,8 @@ class _Refused(Exception):  # noqa: N818 - carries what the server said; handled
     @property
     def too_long(self) -> bool:
         """It says that the prompt does not fit its context."""
-        return bool(re.search(r"context|too long|maximum.{0,30}token|token.{0,30}limit", self.text, re.IGNORECASE))
+        said = TOO_LONG if self.status in UNFIT else TOO_LONG_500 if self.status == 500 else None
+        return said is not None and said.search(self.text) is not None
 
 
 def ask(
@@ -155,7 +167,7 @@ class _Asker:
                         answers[pending.pop(future)] = future.result()
                     if progress is not None:
                         share = 1.0 - (len(pending) + (len(numbers) - 1 if group == numbers[:1] else 0)) / len(numbers)
-                        progress.stage("retrieve", max(share, 0.0))
+                        progress.stage("Choosing gestures", max(share, 0.0))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return answers, self._warnings()
@@ -195,7 +207,7 @@ class _Asker:
             try:
                 return _post(self.server, self._request(number, FORMS[form], brief))
             except _Refused as error:
-                if error.status in HOPELESS or (brief and error.too_long):
+                if error.status in HOPELESS | BUSY or (brief and error.too_long):
                     raise
                 if error.too_long:
                     self.server.brief = True
@@ -273,7 +285,7 @@ def _post(server: _Server, body: dict[str, Any]) -> str:
             )
             return _content(_body(response, server.timeout))
         except _Refused as error:
-            if error.status not in {429, 502, 503, 504} or attempt == RETRIES:
+            if error.status not in BUSY or attempt == RETRIES:
                 raise
         except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
             if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
@@ -315,7 +327,7 @@ def _gone(server: _Server, error: Exception) -> str:
     if isinstance(error, _Refused):
         why = {401: "it wants a valid key", 403: "it wants a valid key", 404: "it does not know this address or model"}
         reason = why.get(error.status, f"it answered with HTTP status {error.status}")
-        if error.too_long and error.status not in HOPELESS:
+        if error.too_long:
             reason = "its context is too short for the list of gestures"
     elif isinstance(error, requests.Timeout):
         reason = f"it took longer than {server.timeout:g} s"

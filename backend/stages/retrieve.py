@@ -112,7 +112,7 @@ def _embedded(
     words: Sequence[Word], library: Inventory, density: float, seed: int, progress: Progress | None
 ) -> tuple[list[Choice], list[str]]:
     try:
-        scorer = scorer_for(library)
+        scorer = scorer_for(library, progress)
     except UserError as error:
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
     if not scorer.understands([w.text for w in words]):
@@ -124,7 +124,7 @@ def _embedded(
     for start in range(0, len(spans), SENTENCES):
         batch = spans[start : start + SENTENCES]
         if progress is not None:
-            progress.stage("retrieve", start / len(spans))
+            progress.stage("Choosing gestures", start / len(spans))
         scored = scorer.score([[words[i].text for i in span] for span in batch])
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
             worth[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score

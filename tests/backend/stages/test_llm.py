@@ -177,6 +177,46 @@ def test_a_context_too_short_even_for_the_short_list_is_named(serve: Any) -> Non
     assert {r["response_format"]["type"] for r in server.requests} == {"json_schema"}
 
 
+VLLM = "The decoder prompt (length 4500) is longer than the maximum model length of 2048."
+LLAMA = "request (4390 tokens) exceeds the available context size (4096 tokens), try increasing it"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "too_long"),
+    [
+        (400, VLLM, True),
+        (400, "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens", True),
+        (400, "Requested tokens (2285) exceed context window of 2048", True),
+        (400, json.dumps({"error": {"message": "Please reduce it.", "code": "context_length_exceeded"}}), True),
+        (400, json.dumps({"error": {"code": 400, "message": LLAMA, "type": "exceed_context_size_error"}}), True),
+        (500, json.dumps({"error": {"code": 500, "message": LLAMA, "type": "exceed_context_size_error"}}), True),
+        (500, json.dumps({"error": {"message": "Context size has been exceeded.", "type": "server_error"}}), True),
+        (413, "The prompt is too long.", True),
+        (422, "Input validation error: the maximum number of tokens is 4096", True),
+        (400, "response_format is not supported in this context", False),
+        (429, "Rate limit reached for gpt-4o: on tokens per min (TPM): Limit 30000, Used 29000", False),
+        (429, "The token rate limit of this context window is reached", False),
+        (500, "context canceled", False),
+        (500, "context deadline exceeded", False),
+        (503, "maximum number of tokens in flight, context too long in the queue", False),
+    ],
+)
+def test_what_servers_say_of_prompts_that_do_not_fit(status: int, text: str, too_long: bool) -> None:
+    assert llm._Refused(status, text).too_long is too_long
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(429, "tokens per min (TPM): Limit 30000"), (500, "context deadline exceeded")]
+)
+def test_other_troubles_are_not_taken_for_a_short_context(serve: Any, status: int, text: str) -> None:
+    server = serve(lambda _: (status, {"error": text}))
+    answers, (warning,) = ask(SENTENCES, LIBRARY, server.url)
+    assert not any(answers) and f"HTTP status {status}" in warning
+    assert all("hungry;" in r["messages"][0]["content"] for r in server.requests)
+    forms = {r.get("response_format", {}).get("type") for r in server.requests}
+    assert status != 429 or forms == {"json_schema"}
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_servers_are_asked_again(serve: Any, status: int) -> None:
     tries: dict[str, int] = {}

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import os
 import re
+import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backend.stages import embed, scorer
+from backend import gestures
+from backend.progress import Progress
+from backend.stages import embed, samples, scorer
 from backend.stages.embed import model_folder
 from backend.stages.retrieve import CLOSEST_SECONDS, choose, select
 from backend.stages.samples import marked_index, plain
 from backend.stages.scorer import EMPTY_WORDS, Scorer
 from backend.stages.sentences import split_sentences
-from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.timeline import Word
 from SG_dataset.library import Library
 from tests.backend.stages.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
@@ -100,6 +105,112 @@ def test_the_fit_is_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, mon
     assert np.abs(first[0][1] - again[0][1]).max() < 1e-2
     cached.write_bytes(b"PK nonsense")
     assert np.isfinite(Scorer(LIBRARY).score([["I"]])[0][1]).all()
+    assert cached.stat().st_mode & 0o777 == 0o644 or os.name == "nt"
+
+
+@needs_model
+def test_a_fit_that_cannot_be_kept_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+
+    def full(file: object, **_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scorer.np, "savez", full)
+    assert Scorer(LIBRARY).score([["Hello"]])[0][1].any()
+    with pytest.raises(UserError, match="No space left"):
+        Scorer(LIBRARY, keep_in=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_model
+def test_learning_a_library_is_reported_and_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+    scorer._latest.clear()
+    words = spoken(TALK)
+    said: list[tuple[str, float]] = []
+    stop = threading.Event()
+    # While sentences are encoded, while gestures and while words are learned.
+    for when in (0.0, 0.2, 0.85):
+
+        def listen(stage: str, fraction: float, when: float = when) -> None:
+            said.append((stage, fraction))
+            if fraction >= when:
+                stop.set()
+
+        with pytest.raises(Cancelled):
+            choose(words, LIBRARY, progress=Progress(listen, stop))
+        assert said[-1][0] == scorer.LEARNING and when <= said[-1][1] < when + 0.15
+        assert not scorer._latest and not list(tmp_path.iterdir())
+        stop.clear()
+    said.clear()
+    progress = Progress(lambda stage, fraction: said.append((stage, fraction)))
+    assert choose(words, LIBRARY, progress=progress)[0]
+    assert list(dict.fromkeys(stage for stage, _ in said)) == [scorer.LEARNING, "Choosing gestures"]
+    assert len(said) > 40 and max(b[1] - a[1] for a, b in pairwise(said)) < 0.15
+
+
+# ------------------------------------------------------------------------------------- libraries without marked words
+
+
+def without(*fields: str) -> Inventory:
+    return Inventory({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("library", "least"),
+    [
+        (without("examples"), {"Hello": "3123", "enormous": "3310"}),
+        (without("examples", "meanings"), {"Hello": "3123"}),
+    ],
+    ids=["labels and meanings", "labels"],
+)
+def test_a_library_without_example_sentences_gets_gestures(library: Inventory, least: dict[str, str]) -> None:
+    words = spoken(TALK)
+    choices, warnings = choose(words, library, density=0.8)
+    found = {words[c.word_index].text: c.gesture_id for c in choices}
+    assert warnings == [] and len(found) >= 4 and least.items() <= found.items()
+    assert not [w for w in found if plain(w) in EMPTY_WORDS]
+    # Which words: ours say so.
+    right = 0
+    for starred, _ in UNSEEN:
+        text, word = unstar(starred)
+        worth = Scorer(library).score([text.split()])[0][0]
+        right += int(worth.argmax()) == marked_index(text.split(), word)
+    assert right >= 7
+
+
+@needs_model
+def test_without_our_sentences_either_all_words_but_function_words_count_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+    monkeypatch.setattr(samples, "marked_speech", lambda: ())
+    library = without("examples")
+    for _ in range(2):  # fitted, then as it was kept
+        worth = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
+        assert worth.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+    words = spoken(TALK)
+    choices, _ = choose(words, library, density=0.8)
+    found = {words[c.word_index].text: c.gesture_id for c in choices}
+    assert len(found) >= 4 and found["Hello"] == "3123"
+
+
+@needs_model
+def test_a_search_does_not_learn_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute in which nobody can be told anything."""
+    monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
+    scorer._latest.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, "fit", lambda *_: pytest.fail("fitted for a search"))
+        with pytest.raises(UserError) as caught:
+            scorer.scorer_for(LIBRARY, learn=False)
+        patch.setattr(scorer, "SHIPPED", tmp_path)
+        assert "HAND WAVE" in [g["label"] for g in gestures.search(Library.load("starter"), "hello")[:5]]
+    assert caught.value.code == "not_learned" and not scorer._latest
+    learned = scorer.scorer_for(LIBRARY)
+    assert scorer.scorer_for(LIBRARY, learn=False) is learned
+    assert Scorer(LIBRARY, learn=False).ids == learned.ids
 
 
 # --------------------------------------------------------------------------------------------------------- choosing
