@@ -40,6 +40,24 @@ def test_swap_puts_another_gesture_on_the_word_and_locks_it(performance, small):
     assert len(bpy.data.actions) == 2
 
 
+def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeypatch):
+    sent = []
+    choosing = module(small, "operators.choosing")
+    work = choosing.rearrange
+    monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
+    module(small, "machine").preferences().weights = "/weights"
+    settings = bpy.context.scene.gesticulator
+    for blend, expected in (("auto", "motion"), ("codes", "codes"), ("auto", "motion")):
+        settings.blend = blend
+        bpy.ops.gesticulator.swap_variant()
+        assert (sent[-1].placed[0].blend, sent[-1].weights) == (blend, "/weights")
+        assert record(small, strips(performance)[0]).segment.blend == expected
+    settings.blend = "codes"
+    bpy.ops.gesticulator.add_gesture(gesture_id="0002", word=0)
+    assert sent[-1].placed[0].blend == "codes"
+    module(small, "machine").preferences().weights = ""
+
+
 def test_a_swap_survives_generating_again(performance):
     bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
     bpy.ops.gesticulator.generate()

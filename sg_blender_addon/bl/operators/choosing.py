@@ -111,7 +111,7 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
         known = catalogue.find(self.chosen())
         segment = Segment(
             self.chosen(), known.label if known else self.chosen(), self.variant, word.name, index,
-            start=word.start, stroke=word.start, end=word.end, confidence=1.0, locked=True,
+            start=word.start, stroke=word.start, end=word.end, confidence=1.0, locked=True, blend=settings.blend,
         )
         where = editing.target(context)
         stay = [now for _, now in editing.segments_now(settings.character, where)]
@@ -136,13 +136,19 @@ def suggested(word: str) -> list[str]:
 def replace_gesture(
     context: bpy.types.Context, ours: OurStrip, gesture_id: str, variant: int, wait: bool
 ) -> str:
-    """Another gesture, or variant, in the place of a strip; its stroke stays where it lies now."""
+    """Another gesture, or variant, in the place of a strip; its stroke stays where it lies now.
+
+    How the old one was blended says nothing about the new one: other hands, other harm done by the model.
+    """
+    settings = context.scene.gesticulator
     where = editing.target(context, ours.record)
     now = nla.segment_now(ours, where.fps)
     known = catalogue.find(gesture_id)
     label = known.label if known else gesture_id
-    changed = replace(now, gesture_id=gesture_id, label=label, variant=variant, locked=True)
-    others = editing.segments_now(context.scene.gesticulator.character, where)
+    changed = replace(
+        now, gesture_id=gesture_id, label=label, variant=variant, locked=True, blend=settings.blend
+    )
+    others = editing.segments_now(settings.character, where)
     stay = [segment for other, segment in others if other.strip.name != ours.strip.name]
     return _start(where, stay, changed, ours.strip.name, wait)
 
