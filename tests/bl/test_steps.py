@@ -220,10 +220,28 @@ def test_another_file(building, small):
     scenes.empty()
     scenes.add_character()
     before = scenes.fingerprint()
+    shown().property_unset("running")  # as Blender leaves it after it made a window manager anew
+    shown().property_unset("kind")
+    building.tick()
+    assert shown().kind == "generate"
     to_the_end(building)
     assert "was removed while" in shown().error
     assert scenes.fingerprint() == before
     assert not unfinished(small)
+
+
+def test_another_file_while_the_backend_works(building, small):
+    to_the_end(building)
+    bpy.ops.gesticulator.generate()
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    for name in ("running", "kind", "stage"):
+        shown().property_unset(name)
+    assert building.tick()
+    assert (shown().running, shown().kind) == (True, "generate")
+    assert bpy.ops.gesticulator.cancel.poll()
+    bpy.ops.gesticulator.cancel()
+    to_the_end(building)
+    assert (shown().running, shown().message) == (False, "Cancelled")
 
 
 def test_what_the_animator_does_meanwhile_counts(building, shot):
