@@ -284,6 +284,7 @@ def register() -> None:
 def unregister() -> None:
     atexit.unregister(shut_down)
     shut_down()
+    _forget()  # what the window manager says outlives its property, and is there again with the add-on
     for handlers in _handlers():
         if _time_has_moved in handlers:
             handlers.remove(_time_has_moved)

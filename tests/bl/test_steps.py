@@ -261,10 +261,13 @@ def test_a_renamed_character_and_action_are_found_again(building, shot, small):
 
 
 def test_disabling_the_add_on_takes_half_of_it_back(building, small):
-    building.shut_down()
+    assert shown().running
+    building.unregister()
     assert not unfinished(small)
     assert not building.busy()
-    building._forget()
+    building.register()
+    assert (shown().running, shown().stage, shown().fraction) == (False, "", 0.0)
+    assert bpy.ops.gesticulator.generate(wait=True) == {"FINISHED"}
 
 
 def test_undo_and_redo_leave_nothing_half_done(building, small):
