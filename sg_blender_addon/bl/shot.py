@@ -52,13 +52,7 @@ class Shot:
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
         if strip is None:
             raise gone(f"The sound strip '{self.voice.strip}'")
-        # a retimed strip was mixed down; reading it again would take as long, so only its place is compared
-        first, last = sound_strips.handles(strip)
-        if isinstance(self.voice.audio, bytes) and strip.sound.packed_file is None:
-            same = (first, last) == (self.voice.start_frame, self.voice.end_frame)
-        else:
-            same = sound_strips.read_voice(scene, strip) == self.voice
-        if not same:
+        if not sound_strips.is_still(self.voice, scene, strip):
             raise UserError(
                 f"The sound strip '{strip.name}' was changed while its gestures were being generated.",
                 "Generate again.",
