@@ -264,6 +264,23 @@ def test_what_the_animator_does_meanwhile_counts(building, shot):
     assert "1 of your own kept" in shown().message
 
 
+def test_keys_edited_while_the_old_rhythm_is_read_count_too(building, shot, small, monkeypatch):
+    baking = module(small, "baking")
+    plain, read = baking.read, []
+
+    def reading(uid):
+        read.append(baking.find(uid).name)
+        if len(read) == 1:
+            strip = shot.animation_data.nla_tracks["Gestures: semantic"].strips[0]
+            next(iter(module(small, "compat").fcurves(strip.action))).keyframe_points[3].co[1] += 0.5
+        return (yield from plain(uid))
+
+    monkeypatch.setattr(baking, "read", reading)
+    to_the_end(building)
+    assert read == ["Gestures: rhythm · voice", "THUMB UP · good"]
+    assert "1 of your own kept" in shown().message
+
+
 def test_a_renamed_character_and_action_are_found_again(building, shot, small):
     shot.name = "Renamed"
     bpy.data.actions[unfinished(small)[0]].name = "Mine now"
