@@ -26,7 +26,7 @@ class Shot:
     scene_uid: int
     character: str
     character_uid: int
-    sequencer_scene: str
+    sequencer_scene_uid: int
     voice: Voice
     fps: float
 
@@ -48,7 +48,7 @@ class Shot:
 
     def check_voice(self) -> None:
         """UserError when the strip is not what it was when the job began."""
-        scene = bpy.data.scenes.get(self.sequencer_scene)
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self.sequencer_scene_uid), None)
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
         if strip is None:
             raise gone(f"The sound strip '{self.voice.strip}'")
@@ -78,7 +78,7 @@ def read(context: bpy.types.Context) -> Shot:
         scene_uid=scene.session_uid,
         character=character.name,
         character_uid=character.session_uid,
-        sequencer_scene=editing.name,
+        sequencer_scene_uid=editing.session_uid,
         voice=voice,
         fps=sound_strips.frame_rate(scene),
     )
