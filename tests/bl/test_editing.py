@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_a_gesture_without_other_variants_says_so(performance):
     bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
     with pytest.raises(RuntimeError, match="no other variant"):
         bpy.ops.gesticulator.swap_variant()
+
+
+def test_variants_of_a_list_that_is_not_here_yet(performance, small):
+    catalogue, machine, pictures = (module(small, name) for name in ("catalogue", "machine", "pictures"))
+    catalogue.file_of(machine.library()).unlink()
+    with pytest.raises(RuntimeError, match="not known yet"):
+        bpy.ops.gesticulator.swap_variant()
+    while pictures.tick():
+        time.sleep(0.01)
+    assert bpy.ops.gesticulator.swap_variant() == {"FINISHED"}
 
 
 def test_add_puts_a_gesture_on_a_word(performance, small):

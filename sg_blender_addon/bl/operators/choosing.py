@@ -11,7 +11,7 @@ from ...client.finding import suggest
 from ...client.job import Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, editing, gestures, live, nla
+from .. import catalogue, editing, gestures, live, nla, pictures
 from ..strips import OurStrip
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason
@@ -72,6 +72,8 @@ class GESTICULATOR_OT_swap_variant(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
         segment = ours.record.segment
+        if not catalogue.gestures():
+            raise _unknown_list()
         gesture = catalogue.find(segment.gesture_id)
         numbers = sorted(variant.number for variant in gesture.variants) if gesture else []
         if len(numbers) < 2:
@@ -126,6 +128,17 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
         if index in gestures.by_word(settings.character):
             raise UserError("This word has a gesture already.", "Swap or remove it.", "word_taken")
         return index
+
+
+def _unknown_list() -> UserError:
+    """What to say where no list of gestures has come yet; and ask for it."""
+    if not live.busy():
+        pictures.refresh()
+    return UserError(
+        "The library's list of gestures is not known yet.",
+        "It is being asked of the backend: try again in a moment.",
+        "no_list",
+    )
 
 
 def suggested(word: str) -> list[str]:
