@@ -310,13 +310,16 @@ def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
         raise UserError("There is no list of segments to blend.", "See docs/protocol.md.", "bad_request") from error
     library = resources.library(str(meta.get("library", "starter")))
     decoded = None
-    if any(s.blend == "codes" for s in segments):
+    if any(s.blend != "motion" for s in segments):
         weights = resources.weights(str(meta.get("weights", "starter")))
+        segments = [blend_codes.measured(weights, s, library, resources.codes) for s in segments]
+    if any(s.blend == "codes" for s in segments):
         tokens = blend_codes.tokens_of(weights, rhythm)
         decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
     merged = blend(rhythm, segments, library, decoded=decoded)
     with tempfile.TemporaryFile(prefix="sg-result-") as file:
-        write(file, {"fps": merged.fps, "skeleton": merged.skeleton.to_json()}, motion_arrays("merged", merged))
+        answer = {"fps": merged.fps, "skeleton": merged.skeleton.to_json(), "blends": [s.blend for s in segments]}
+        write(file, answer, motion_arrays("merged", merged))
         return mapped(file)
 
 

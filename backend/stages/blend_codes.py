@@ -140,16 +140,22 @@ def choose(
     progress: Progress | None = None,
 ) -> list[Segment]:
     """Segments with their `blend` set: "motion" or "codes" for all, or for each what "auto" measures. Locked ones keep
-    theirs."""
+    theirs, which may be "auto" too."""
     progress, result = progress or Progress(), []
     for done, segment in enumerate(segments):
         progress.stage("blend", done / len(segments))
-        mode = how
-        if how == "auto":
-            variant = find_variant(library, segment.gesture_id, segment.variant)
-            mode = "codes" if reconstruction_error(weights, variant, cache) < GOOD_ENOUGH else "motion"
-        result.append(segment if segment.locked else replace(segment, blend=mode))
+        wanted = segment if segment.locked else replace(segment, blend=how)
+        result.append(measured(weights, wanted, library, cache))
     return result
+
+
+def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: CodeCache) -> Segment:
+    """The segment with "auto" turned into what does its gesture no harm; any other choice stands."""
+    if segment.blend != "auto":
+        return segment
+    variant = find_variant(library, segment.gesture_id, segment.variant)
+    harmless = reconstruction_error(weights, variant, cache) < GOOD_ENOUGH
+    return replace(segment, blend="codes" if harmless else "motion")
 
 
 def lay_over(

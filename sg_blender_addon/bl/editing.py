@@ -82,7 +82,8 @@ def rearrangement(
     where: Target, stay: Sequence[Segment], placed: Sequence[Segment], *, natural: bool
 ) -> Rearrangement:
     return Rearrangement(
-        machine.backend_choice(), takes.path_of(where.take), tuple(stay), tuple(placed), natural, machine.library()
+        machine.backend_choice(), takes.path_of(where.take), tuple(stay), tuple(placed), natural, machine.library(),
+        machine.weights(),
     )
 
 

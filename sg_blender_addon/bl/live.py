@@ -72,7 +72,7 @@ def run(job: Job[Any], on_done: Callable[[Any], str | Steps[str]], *, wait: bool
     clear_error()
     shown = state()
     shown.running, shown.kind, shown.message = True, job.name, ""
-    _active = Running(_whole(job, on_done))
+    _active = Running(_whole(job, on_done), job.name)
     if wait:
         return _finish_here()
     _advance(0.0)
@@ -101,6 +101,8 @@ def tick() -> bool:
     """Go on for a moment and show how the job stands. True while it runs."""
     if _active is None:
         return False
+    shown = state()  # of a new window manager, if another file was opened
+    shown.running, shown.kind = True, _active.kind
     with contextlib.suppress(UserError):  # it is in the error box
         if not _advance(BUDGET_S):
             _show(_active)
@@ -282,6 +284,7 @@ def register() -> None:
 def unregister() -> None:
     atexit.unregister(shut_down)
     shut_down()
+    _forget()  # what the window manager says outlives its property, and is there again with the add-on
     for handlers in _handlers():
         if _time_has_moved in handlers:
             handlers.remove(_time_has_moved)

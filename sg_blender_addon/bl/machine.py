@@ -112,6 +112,11 @@ def library() -> str:
     return folder_or_starter(preferences().library)
 
 
+def weights() -> str:
+    """Which weights the backend shall use."""
+    return folder_or_starter(preferences().weights)
+
+
 def folder_or_starter(setting: str) -> str:
     """A folder setting as the backend wants it: an absolute path, or "starter" when it is empty."""
     return bpy.path.abspath(setting.strip()) if setting.strip() else "starter"

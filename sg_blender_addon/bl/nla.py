@@ -4,7 +4,8 @@ Below lies the rhythm, above it one strip per semantic gesture; muting or deleti
 the animator locked or changed stays, and so does every other piece of animation.
 
 It goes in steps (see `steps`): numbers in a thread, Actions a few curves at a time, and in the last step all of the
-strips. That one alone changes what the scene shows, and it decides by how the scene is then.
+strips. That one alone changes what the scene shows, and it decides by how the scene is then: where strips lie, which
+are locked, muted or gone. Whether their keys were edited was read a moment earlier, a few at a time.
 """
 
 from __future__ import annotations
@@ -143,9 +144,14 @@ def _with_spans(made: Iterable[tuple[Clip, Baked]]) -> list[tuple[Span, Baked]]:
 
 
 def _read_contents(find: Find, work: Work) -> Steps[dict[int, str]]:
-    """Fingerprints of the Actions that may be replaced, by session uid: too much to be read in the last step."""
+    """Fingerprints of the Actions that may be replaced, by session uid: too much to be read in the last step.
+
+    The long rhythm comes first: what is known of the gestures, whose keys people edit, is then some ticks old at most.
+    """
+    concerned = [ours for ours in our_strips(find().armature) if _concerns(ours, work)]
+    concerned.sort(key=lambda ours: ours.record.kind != RHYTHM)
     known = {}
-    for uid in {ours.strip.action.session_uid for ours in our_strips(find().armature) if _concerns(ours, work)}:
+    for uid in dict.fromkeys([ours.strip.action.session_uid for ours in concerned]):
         known[uid] = yield from baking.read(uid)
     return known
 

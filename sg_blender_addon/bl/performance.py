@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+from pathlib import Path
 
 import bpy
 
 from ..client.generation import Take
+from ..client.job import Control, Job
 from . import nla, properties, takes
 from .linking import Applied
 from .shot import Shot
-from .steps import Steps, apart
+from .steps import BUILDING, Interrupted, Steps
 
 WARNINGS_SHOWN = 4
 
@@ -21,15 +23,31 @@ def apply(shot: Shot, take: Take) -> Steps[str]:
     shot.find()
     name = takes.new_name()
     path = takes.path_of(name)
-    yield apart(lambda: takes.write(path, take))
-    applied = yield from nla.apply_steps(
-        shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
-    )
+    try:
+        yield Job("building", lambda control: _keep(path, take, control))
+        applied = yield from _linked(shot, take, name)
+    except BaseException:  # no strip carries its name
+        takes.forget(path)
+        raise
     scene = shot.find_scene()
     _list_words(scene, shot, take)
     _set_playback(scene, applied.frames)
     push_undo("Generate gestures")
     return _summary(take, applied)
+
+
+def _keep(path: Path, take: Take, control: Control) -> None:
+    control.report(BUILDING, 0.0)
+    takes.write(path, take, control.check)
+
+
+def _linked(shot: Shot, take: Take, name: str) -> Steps[Applied]:
+    """The strips, begun again after every interruption; the take on the disk is good for all attempts."""
+    while True:
+        with contextlib.suppress(Interrupted):
+            return (yield from nla.apply_steps(
+                shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
+            ))
 
 
 def push_undo(message: str) -> None:

@@ -1,7 +1,7 @@
 """The pictures of gestures as Blender's icons, and the quiet job that brings them and the list of gestures up to date.
 
-The job asks for nobody's patience: it has no progress bar, another job may run beside it, and when it fails, what is
-already on the disk stays in use.
+The job asks for nobody's patience: it has no progress bar, another job may begin beside it, and when it fails, what is
+already on the disk stays in use. It begins beside no other job, and is cancelled before the backend is stopped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def refresh() -> None:
         return
     if _job is not None and not _job.tick().finished and request == _request:
         return
-    _cancel()
+    cancel()
     keep = functools.partial(catalogue.remember, catalogue.file_of(request.library))
     _request, _ahead = request, _read_ahead()
     _job = Job("pictures", lambda control: fetch(live.connection, request, keep, control)).start()
@@ -90,7 +90,10 @@ def _folder() -> Path:
     return machine.user_folder("pictures")
 
 
-def _cancel() -> None:
+def cancel() -> None:
+    """Let the job end. It starts no backend after this call."""
+    global _request  # noqa: PLW0603 - see refresh()
+    _request = None
     if _job is not None:
         _job.cancel()
     if bpy.app.timers.is_registered(_pump):
@@ -98,7 +101,7 @@ def _cancel() -> None:
 
 
 def _stop() -> None:
-    _cancel()
+    cancel()
     if _job is not None:
         _job.wait(LAST_BREATH_S)
 

@@ -29,7 +29,11 @@ LANGUAGES = (
     ("ja", "Japanese", ""),
     ("ko", "Korean", ""),
 )
-
+BLENDS = (
+    ("auto", "Automatic", "Per gesture: through the model where that does its hands no harm, else its exact motion"),
+    ("motion", "Exact motion", "The recorded gesture joint by joint, with its transitions calculated"),
+    ("codes", "Through the model", "As the published method: the model makes the transitions, and simplifies fingers"),
+)
 
 _jumping = True
 
@@ -100,6 +104,10 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
         items=(("DEFAULT", "As in the preferences", "What the add-on's preferences say"), *RETRIEVERS),
         default="DEFAULT",
     )
+    blend: bpy.props.EnumProperty(
+        name="Gestures blended", items=BLENDS, default="auto",
+        description="How a gesture is laid over the movement that follows the rhythm",
+    )
     exact: bpy.props.BoolProperty(
         name="Exact mode", description="Slower: the schedule of the published method, without approximations"
     )
@@ -108,7 +116,6 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
     )
     words: bpy.props.CollectionProperty(type=GesticulatorWord)
     word_index: bpy.props.IntProperty(update=_jump_to_word, options={"SKIP_SAVE"})
-    gesture_name: bpy.props.StringProperty(name="Strip of the chosen gesture")
     voice_frame: bpy.props.FloatProperty(description="Scene frame of the last result's second 0", default=1.0)
 
     def frame_of(self, seconds: float) -> float:

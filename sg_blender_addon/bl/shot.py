@@ -26,7 +26,7 @@ class Shot:
     scene_uid: int
     character: str
     character_uid: int
-    sequencer_scene: str
+    sequencer_scene_uid: int
     voice: Voice
     fps: float
 
@@ -48,17 +48,11 @@ class Shot:
 
     def check_voice(self) -> None:
         """UserError when the strip is not what it was when the job began."""
-        scene = bpy.data.scenes.get(self.sequencer_scene)
+        scene = next((s for s in bpy.data.scenes if s.session_uid == self.sequencer_scene_uid), None)
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
         if strip is None:
             raise gone(f"The sound strip '{self.voice.strip}'")
-        # a retimed strip was mixed down; reading it again would take as long, so only its place is compared
-        first, last = sound_strips.handles(strip)
-        if isinstance(self.voice.audio, bytes) and strip.sound.packed_file is None:
-            same = (first, last) == (self.voice.start_frame, self.voice.end_frame)
-        else:
-            same = sound_strips.read_voice(scene, strip) == self.voice
-        if not same:
+        if not sound_strips.is_still(self.voice, scene, strip):
             raise UserError(
                 f"The sound strip '{strip.name}' was changed while its gestures were being generated.",
                 "Generate again.",
@@ -84,7 +78,7 @@ def read(context: bpy.types.Context) -> Shot:
         scene_uid=scene.session_uid,
         character=character.name,
         character_uid=character.session_uid,
-        sequencer_scene=editing.name,
+        sequencer_scene_uid=editing.session_uid,
         voice=voice,
         fps=sound_strips.frame_rate(scene),
     )
@@ -111,10 +105,11 @@ def request(context: bpy.types.Context, shot: Shot, locked: tuple[Segment, ...] 
         llm_key=machine_settings.llm_key.strip() if retriever == "openai" else "",
         engine=machine_settings.engine,
         whisper_model=machine_settings.whisper_model.strip(),
-        weights=machine.folder_or_starter(machine_settings.weights),
+        weights=machine.weights(),
         library=machine.library(),
         script=script,
         script_kind=kind,
+        blend=settings.blend,
         exact=settings.exact,
         audio_start=shot.voice.audio_start,
         audio_end=shot.voice.audio_end,

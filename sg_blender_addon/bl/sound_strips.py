@@ -35,6 +35,8 @@ class Voice:
     """In point, None: the file's beginning."""
     audio_end: float | None
     speed: float = 1.0
+    mixed: bool = False
+    """Blender mixed it down, because the strip is retimed: bytes that come from no file."""
 
 
 def editing_scene(context: bpy.types.Context) -> bpy.types.Scene:
@@ -103,8 +105,25 @@ def content_frames(strip: Any) -> float:
 def read_voice(scene: bpy.types.Scene, strip: Any) -> Voice:
     """What the strip lets one hear; UserError when its sound is missing or nothing of it is left."""
     audio = audio_of(strip)
-    if _retimed(scene, strip):
-        return _heard(scene, strip)
+    return _heard(scene, strip) if _retimed(scene, strip) else _part_of(audio, scene, strip)
+
+
+def is_still(voice: Voice, scene: bpy.types.Scene, strip: Any) -> bool:
+    """Whether the strip lets one hear what it did when the voice was read, as far as can be told in no time.
+
+    A mixdown takes as long as the first one and a packed sound is a copy of all its bytes: of the one only the place is
+    compared, of the other the size.
+    """
+    if voice.mixed:
+        return handles(strip) == (voice.start_frame, voice.end_frame)
+    size = _packed_bytes(strip)
+    if size != (len(voice.audio) if isinstance(voice.audio, bytes) else 0) or _retimed(scene, strip):
+        return False
+    return _part_of(voice.audio if size else audio_of(strip), scene, strip) == voice
+
+
+def _part_of(audio: Path | bytes, scene: bpy.types.Scene, strip: Any) -> Voice:
+    """The part of the sound that a strip plays, at the sound's own speed."""
     fps = frame_rate(scene)
     begin = content_start(strip)
     left, right = handles(strip)
@@ -127,7 +146,7 @@ def audio_of(strip: Any) -> Path | bytes:
     sound = strip.sound
     if sound is None:
         raise UserError(f"The strip '{strip.name}' has no sound.", "Choose another strip.", "audio_missing")
-    if sound.packed_file is not None and sound.packed_file.size > 0:
+    if _packed_bytes(strip):
         return bytes(sound.packed_file.data)
     path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
     if not path.is_file():
@@ -137,6 +156,11 @@ def audio_of(strip: Any) -> Path | bytes:
             "audio_missing",
         )
     return path
+
+
+def _packed_bytes(strip: Any) -> int:
+    packed = strip.sound.packed_file if strip.sound is not None else None
+    return packed.size if packed is not None else 0
 
 
 def _hard_trim_frames(strip: Any) -> float:
@@ -176,7 +200,7 @@ def _heard(scene: bpy.types.Scene, strip: Any) -> Voice:
             "Remove the retiming keys (Strip > Retiming > Reset), or use the sound in its final speed.",
             "no_mixdown",
         )
-    return Voice(strip.name, data, left, right, None, None)
+    return Voice(strip.name, data, left, right, None, None, mixed=True)
 
 
 def _mixdown(scene: bpy.types.Scene, path: Path) -> None:

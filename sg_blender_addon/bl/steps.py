@@ -30,7 +30,8 @@ class Interrupted(Exception):  # noqa: N818 - not an error: whoever builds begin
 class Running(Generic[T]):
     """Steps on their way; nobody but Blender's main thread may touch this."""
 
-    def __init__(self, steps: Steps[T]) -> None:
+    def __init__(self, steps: Steps[T], kind: str = "") -> None:
+        self.kind = kind
         self.job: Job[Any] | None = None
         """What is waited for now."""
         self.fraction = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from ..client.generation import Take
@@ -16,20 +17,29 @@ from ..core import wire
 from . import machine
 
 KEPT = 200
+KEPT_BYTES = 4 << 30
+"""An hour of motion takes 200 MB."""
 
 
 def new_name() -> str:
     return uuid.uuid4().hex
 
 
-def write(path: Path, take: Take) -> None:
-    """Keep a take. A full disk loses the take, not the performance: then there is nothing under its name."""
+def write(path: Path, take: Take, check: Callable[[], None] = lambda: None) -> None:
+    """Keep a take. A full disk loses the take, not the performance: then there is nothing under its name.
+
+    check: raises when nobody wants it any more; then there is nothing under its name either.
+    """
     meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": dict(take.report)}
     with contextlib.suppress(OSError):
         temporary = path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            wire.write(file, meta, wire.motion_arrays("rhythm", take.rhythm))
-        os.replace(temporary, path)
+        try:
+            with temporary.open("wb") as file:
+                wire.write(file, meta, wire.motion_arrays("rhythm", take.rhythm))
+            check()
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
         _prune(path.parent)
 
 
@@ -38,8 +48,17 @@ def path_of(name: str) -> Path:
     return machine.user_folder("takes") / (("".join(c for c in name if c.isalnum()) or "none") + ".npz")
 
 
+def forget(path: Path) -> None:
+    """Remove a take that no strip came to need."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def _prune(folder: Path) -> None:
-    """The oldest go when there are too many."""
+    """The oldest go when there are too many, or too many bytes of them; never the newest."""
     files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[KEPT:]:
-        file.unlink(missing_ok=True)
+    total = 0
+    for number, file in enumerate(files):
+        total += file.stat().st_size
+        if number and (number >= KEPT or total > KEPT_BYTES):
+            file.unlink(missing_ok=True)

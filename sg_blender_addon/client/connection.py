@@ -6,6 +6,7 @@ One `Connection` lives as long as the add-on is enabled. Its methods block and a
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.errors import UserError
@@ -13,6 +14,7 @@ from .api import Api, checked_url
 from .process import BackendProcess, ServeCommand
 
 LAST_BREATH_S = 1.0
+LOCK_PATIENCE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,12 @@ class Connection:
         self._lock = threading.Lock()
         self._process: BackendProcess | None = None
 
-    def open(self, choice: BackendChoice) -> Api:
-        """An Api that answers; starts the own backend if it does not run. UserError when there is none."""
+    def open(self, choice: BackendChoice, check: Callable[[], None] = lambda: None) -> Api:
+        """An Api that answers; starts the own backend if it does not run. UserError when there is none.
+
+        check: raises when nobody wants the backend any more. It is asked last of all, so that work that was cancelled
+        before `stop()` starts none after it.
+        """
         if choice.url:
             return Api(checked_url(choice.url), choice.token)
         if choice.serve is None:
@@ -44,6 +50,7 @@ class Connection:
         with self._lock:
             process = self._process
             if process is None or not process.alive or process.command != choice.serve:
+                check()
                 self._stop()
                 process = self._process = BackendProcess(choice.serve)
                 process.start()
@@ -72,9 +79,15 @@ class Connection:
         return self._process.pid if self._process else None
 
     def stop(self) -> None:
-        """End our own backend, if any. Returns when it is gone."""
-        with self._lock:
+        """End our own backend, if any, also one that is just starting. Returns when it is gone."""
+        while not self._lock.acquire(timeout=LOCK_PATIENCE_S):
+            starting = self._process  # whoever holds the lock waits for it, for minutes if need be
+            if starting is not None:
+                starting.stop()
+        try:
             self._stop()
+        finally:
+            self._lock.release()
 
     def _stop(self) -> None:
         process, self._process = self._process, None

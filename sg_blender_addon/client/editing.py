@@ -16,6 +16,7 @@ from ..core import rotations as rot
 from ..core import wire
 from ..core.errors import UserError
 from ..core.motion import Motion
+from ..core.protocol import BLENDS
 from ..core.timeline import Segment
 from .api import Api
 from .connection import BackendChoice, Connection
@@ -72,6 +73,7 @@ class Rearrangement:
     """Gestures to lay over a take's rhythm: those that stay as they are, and those that are new or changed.
 
     take: file of the take. `natural` segments get the times of their variant around their stroke; others keep theirs.
+    weights: whose tokenizer blends; the ones that the take was generated with, as far as anybody knows.
     """
 
     backend: BackendChoice
@@ -80,11 +82,12 @@ class Rearrangement:
     placed: tuple[Segment, ...]
     natural: bool
     library: str = "starter"
+    weights: str = "starter"
 
 
 @dataclass(frozen=True)
 class Rearranged:
-    """The new take, and the placed segments with the times they got, in the order asked for."""
+    """The new take, and the placed segments with the times and the blend they got, in the order asked for."""
 
     take: Take
     placed: tuple[Segment, ...]
@@ -127,7 +130,10 @@ def rearrange(connection: Connection, request: Rearrangement, control: Control) 
             known = {gesture.id: gesture for gesture in catalogue(api, request.library)}
             placed = tuple(with_natural_times(s, known, (len(rhythm) - 1) / rhythm.fps) for s in placed)
         control.report("Blending gestures", 0.4)
-        return Rearranged(_blended(api, rhythm, (*request.stay, *placed), request.library), placed)
+        segments = _in_time((*request.stay, *placed))
+        blended = _blended(api, rhythm, segments, request.library, request.weights)
+        became = dict(zip(segments, blended.segments, strict=True))
+        return Rearranged(blended, tuple(became[segment] for segment in placed))
 
     return with_restart(connection, request.backend, control, call)
 
@@ -164,7 +170,7 @@ def regenerate_range(
     rhythm = splice(old, new.rhythm, settings.range_start, settings.range_end)
 
     def call(api: Api) -> Take:
-        blended = _blended(api, rhythm, new.segments, settings.library)
+        blended = _blended(api, rhythm, _in_time(new.segments), settings.library, settings.weights)
         return replace(blended, words=new.words, report=new.report)
 
     return with_restart(connection, request.backend, control, call)
@@ -188,14 +194,26 @@ def splice(outside: Motion, inside: Motion, start: float, end: float, fade: floa
     return replace(outside, root_positions=outside.root_positions + weight[:, None] * own, rotations=rotations)
 
 
-def _blended(api: Api, rhythm: Motion, segments: Sequence[Segment], library: str) -> Take:
-    ordered = tuple(sorted(segments, key=lambda segment: segment.start))
+def _in_time(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    return tuple(sorted(segments, key=lambda segment: segment.start))
+
+
+def _blended(api: Api, rhythm: Motion, segments: Sequence[Segment], library: str, weights: str) -> Take:
     meta = {
         "fps": rhythm.fps,
         "skeleton": rhythm.skeleton.to_json(),
-        "segments": [segment.to_json() for segment in ordered],
+        "segments": [segment.to_json() for segment in segments],
         "library": library,
+        "weights": weights,
     }
     answer, arrays = api.blend(meta, wire.motion_arrays("rhythm", rhythm))
     merged = wire.motion_from("merged", {**meta, **answer}, arrays)
-    return Take(rhythm, merged, (), ordered, {})
+    return Take(rhythm, merged, (), _as_blended(segments, answer.get("blends")), {})
+
+
+def _as_blended(segments: Sequence[Segment], blends: Any) -> tuple[Segment, ...]:
+    """The segments with what the backend made of "auto"; one that says nothing leaves them as they were asked for."""
+    if not isinstance(blends, list) or len(blends) != len(segments):
+        return tuple(segments)
+    known = (blend if blend in BLENDS else segment.blend for blend, segment in zip(blends, segments, strict=True))
+    return tuple(replace(segment, blend=blend) for segment, blend in zip(segments, known, strict=True))

@@ -80,7 +80,7 @@ def with_restart(
     """`call(api)`, repeated once if our own backend died under it."""
     for attempt in (1, 2):
         control.report("Starting the backend" if attempt == 1 else "The backend stopped; starting it again", 0.0)
-        api = connection.open(choice)
+        api = connection.open(choice, control.check)
         try:
             return call(api)
         except UserError as error:

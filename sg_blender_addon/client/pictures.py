@@ -40,7 +40,7 @@ def refresh(
 ) -> None:
     """Ask which gestures there are, hand them to `keep`, then fetch the pictures that are not here yet."""
     control.report("Listing the gestures", 0.0)
-    api = connection.open(request.backend)
+    api = connection.open(request.backend, control.check)
     try:
         gestures = catalogue(api, request.library)
         control.check()

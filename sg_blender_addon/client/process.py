@@ -107,20 +107,25 @@ class BackendProcess:
 
     def start(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Start the child and wait for its ready line; UserError (with the end of its log) when that does not come."""
-        self._child = self._spawn()
+        child = self._child = self._spawn()
         try:
-            self._hand_over_token()
-            self._read_ready(timeout_s)
+            self._hand_over_token(_pipe(child.stdin))
+            self._read_ready(_pipe(child.stdout), timeout_s)
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Ask by closing stdin, then terminate, then kill; returns when the child is gone."""
+        """Ask by closing stdin, then terminate, then kill; returns when the child is gone.
+
+        Any thread may call it, also while another one waits in `start()`, which then fails.
+        """
         child, self._child = self._child, None
         if child is None:
             return
         _close(child.stdin)
+        if not self.url:
+            child.terminate()  # it has not got to reading its stdin
         for insist in (child.terminate, child.kill):
             try:
                 child.wait(STOP_TIMEOUT_S)
@@ -170,17 +175,15 @@ class BackendProcess:
                 "backend_start",
             ) from error
 
-    def _hand_over_token(self) -> None:
-        stdin = self._pipe("stdin")
-        with contextlib.suppress(OSError):  # it died at once; the wait for the ready line says why
+    def _hand_over_token(self, stdin: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it died or was stopped; the wait for the ready line says why
             stdin.write(self.token.encode() + b"\n")
             stdin.flush()
 
-    def _read_ready(self, timeout_s: float) -> None:
+    def _read_ready(self, stdout: IO[bytes], timeout_s: float) -> None:
         """Wait for `{"event": "ready", "port": N, ...}`; other lines on stdout are skipped."""
         answer: dict[str, Any] = {}
         ready = threading.Event()
-        stdout = self._pipe("stdout")
 
         def read() -> None:
             try:
@@ -211,10 +214,10 @@ class BackendProcess:
             "backend_start",
         )
 
-    def _pipe(self, name: str) -> IO[bytes]:
-        pipe: IO[bytes] | None = getattr(self._child, name, None)
-        assert pipe is not None, "start() makes the pipes"
-        return pipe
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "the child is made with pipes"
+    return pipe
 
 
 def _json_object(line: bytes) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def test_auto_decides_by_what_the_tokenizer_does_to_the_hands(weights: Weights, 
     assert {s.blend for s in blend_codes.choose(weights, given, LIBRARY, "codes", cache)} == {"codes"}
     locked = [replace(s, locked=True, blend="codes") for s in given]
     assert blend_codes.choose(weights, locked, LIBRARY, "motion", cache) == locked
+    undecided = [replace(s, locked=True, blend="auto") for s in given]
+    assert {s.blend for s in blend_codes.choose(weights, undecided, LIBRARY, "codes", cache)} == {"motion"}
 
 
 def test_decoded_gesture_is_mixed_into_the_upper_body(weights: Weights, tokens: np.ndarray, cache: CodeCache) -> None:

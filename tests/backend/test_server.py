@@ -233,3 +233,16 @@ def test_blend_without_segments_returns_the_rhythm(server: Serving) -> None:
             "/v1/blend", content=pack({**meta, "segments": segments}, motion_arrays("rhythm", rhythm))
         )
         assert bad.status_code == 400 and bad.json()["code"] == "bad_request"
+
+
+def test_blend_measures_what_is_left_to_it(server: Serving, tiny_weights: Path) -> None:
+    rhythm = swaying(3.0, 30.0)
+    gesture = {"gesture_id": "0031", "label": "?", "variant": 1, "start": 0.5, "stroke": 1.0, "end": 2.0}
+    segments = [{**gesture, "blend": blend} for blend in ("auto", "codes", "motion")] + [gesture]
+    meta = {"fps": 30.0, "skeleton": rhythm.skeleton.to_json(), "segments": segments, "weights": str(tiny_weights)}
+    answer = server.client.post("/v1/blend", content=pack(meta, motion_arrays("rhythm", rhythm)))
+    assert answer.status_code == 200, answer.text
+    assert unpack(answer.content)[0]["blends"] == ["motion", "codes", "motion", "motion"]  # random weights are no good
+    missing = {**meta, "weights": "/nowhere", "segments": segments[:1]}
+    refused = server.client.post("/v1/blend", content=pack(missing, motion_arrays("rhythm", rhythm)))
+    assert refused.json()["code"] == "no_weights"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -40,6 +41,24 @@ def test_swap_puts_another_gesture_on_the_word_and_locks_it(performance, small):
     assert len(bpy.data.actions) == 2
 
 
+def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeypatch):
+    sent = []
+    choosing = module(small, "operators.choosing")
+    work = choosing.rearrange
+    monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
+    module(small, "machine").preferences().weights = "/weights"
+    settings = bpy.context.scene.gesticulator
+    for blend, expected in (("auto", "motion"), ("codes", "codes"), ("auto", "motion")):
+        settings.blend = blend
+        bpy.ops.gesticulator.swap_variant()
+        assert (sent[-1].placed[0].blend, sent[-1].weights) == (blend, "/weights")
+        assert record(small, strips(performance)[0]).segment.blend == expected
+    settings.blend = "codes"
+    bpy.ops.gesticulator.add_gesture(gesture_id="0002", word=0)
+    assert sent[-1].placed[0].blend == "codes"
+    module(small, "machine").preferences().weights = ""
+
+
 def test_a_swap_survives_generating_again(performance):
     bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
     bpy.ops.gesticulator.generate()
@@ -58,6 +77,16 @@ def test_a_gesture_without_other_variants_says_so(performance):
     bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
     with pytest.raises(RuntimeError, match="no other variant"):
         bpy.ops.gesticulator.swap_variant()
+
+
+def test_variants_of_a_list_that_is_not_here_yet(performance, small):
+    catalogue, machine, pictures = (module(small, name) for name in ("catalogue", "machine", "pictures"))
+    catalogue.file_of(machine.library()).unlink()
+    with pytest.raises(RuntimeError, match="not known yet"):
+        bpy.ops.gesticulator.swap_variant()
+    while pictures.tick():
+        time.sleep(0.01)
+    assert bpy.ops.gesticulator.swap_variant() == {"FINISHED"}
 
 
 def test_add_puts_a_gesture_on_a_word(performance, small):

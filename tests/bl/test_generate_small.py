@@ -207,6 +207,38 @@ def test_the_character_may_be_renamed_but_not_deleted_while_a_job_runs(shot, sma
     assert "was removed while" in bpy.context.window_manager.gesticulator_job.error
 
 
+def test_the_scene_may_be_renamed_while_a_job_runs(shot, small, monkeypatch):
+    live = module(small, "live")
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    bpy.ops.gesticulator.generate()
+    scene = bpy.context.scene
+    name, scene.name = scene.name, "Renamed"
+    bpy.data.scenes.new(name)  # of the old name, without a voice
+    while live.tick():
+        time.sleep(0.01)
+    assert bpy.context.window_manager.gesticulator_job.error == ""
+    assert shot.animation_data.nla_tracks
+
+
+def test_without_the_list_of_gestures_the_performance_comes_in_all_the_same(shot, small, monkeypatch):
+    """Somebody stopped the backend when the motion had just come, and it does not start again."""
+    live, generate = module(small, "live"), module(small, "operators.generate")
+    plain, UserError = generate.generate, generate.UserError
+
+    def refuse(*_):
+        raise UserError("The backend stopped while starting.", "", "backend_start")
+
+    def made(connection, wanted, control):
+        take = plain(connection, wanted, control)
+        monkeypatch.setattr(connection, "open", refuse)
+        return take
+
+    monkeypatch.setattr(generate, "generate", made)
+    assert bpy.ops.gesticulator.generate() == {"FINISHED"}
+    assert live.state().error == ""
+    assert shot.animation_data.nla_tracks
+
+
 def test_a_strip_that_is_trimmed_while_a_job_runs(shot, small, monkeypatch):
     live = module(small, "live")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)

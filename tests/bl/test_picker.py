@@ -165,13 +165,15 @@ def test_pictures_arrive_in_the_background_and_appear_where_they_were_awaited(di
     assert ("picture", "0") in drawn(dialog("swap_gesture"))
 
 
-def test_an_unknown_library_is_listed_when_the_dialog_opens(dialog, small):
+def test_an_unknown_library_is_listed_when_the_dialog_opens(dialog, small, monkeypatch):
     machine, catalogue, pictures = (module(small, name) for name in ("machine", "catalogue", "pictures"))
     machine.preferences().library = "/another/library"
     try:
         assert catalogue.gestures() == ()
+        with monkeypatch.context() as slow:
+            slow.setattr(pictures, "refresh", lambda: None)  # it may be faster than the first drawing
+            assert ("label", "No gestures are known yet") in drawn(dialog("swap_gesture"))
         props = dialog("swap_gesture")
-        assert ("label", "No gestures are known yet") in drawn(props)
         await_pictures(pictures)
         assert cells(props) == ["0002", "0001"]
     finally:
@@ -197,3 +199,33 @@ def test_scripts_choose_without_a_dialog(performance):
         bpy.ops.gesticulator.swap_gesture()
     assert bpy.ops.gesticulator.swap_gesture(gesture_id="0001", variant=2) == {"FINISHED"}
     assert bpy.ops.gesticulator.add_gesture(word=0, gesture_id="0002", variant=1) == {"FINISHED"}
+
+
+def test_while_a_job_runs_the_dialog_leaves_the_backend_alone(dialog, small, monkeypatch):
+    live, pictures = module(small, "live"), module(small, "pictures")
+    monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
+    bpy.ops.gesticulator.generate()
+    started = []
+    monkeypatch.setattr(pictures, "refresh", lambda: started.append(1))
+    dialog("swap_gesture")
+    assert not started
+    while live.tick():
+        time.sleep(0.01)
+    dialog("swap_gesture")
+    assert started
+
+
+def test_pictures_are_cancelled_before_the_backend_is_stopped(dialog, small, monkeypatch):
+    live, pictures, setup = (module(small, name) for name in ("live", "pictures", "operators.setup"))
+    live.connection.stop()
+    with monkeypatch.context() as slow:
+        slow.setattr(pictures, "fetch", lambda *given: given[-1].sleep(60))
+        slow.setattr(setup.environment, "create", lambda plan, control: {})
+        pictures.refresh()
+        bpy.ops.gesticulator.setup_backend()
+        pictures._job.wait(10)
+    assert pictures._job.tick().state == "cancelled"
+    assert live.connection.pid is None
+    pictures.refresh()  # the same library again is a new job, not the cancelled one
+    await_pictures(pictures)
+    assert pictures._job.tick().state == "done"

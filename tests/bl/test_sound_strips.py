@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,24 @@ def test_a_packed_sound_is_sent_as_bytes(sounds, strip, tmp_path):
     assert read(sounds, strip).audio == data
 
 
+def test_whether_a_strip_is_still_what_it_was_is_told_without_reading_its_sound(sounds, strip, tmp_path, monkeypatch):
+    scene = bpy.context.scene
+    plain = read(sounds, strip)
+    assert sounds.is_still(plain, scene, strip)
+    strip.sound.pack()
+    assert not sounds.is_still(plain, scene, strip)
+    packed = read(sounds, strip)
+    mixed = replace(packed, audio=b"a mixdown", mixed=True)
+    monkeypatch.setattr(sounds, "audio_of", None)  # neither copied
+    monkeypatch.setattr(sounds, "_heard", None)  # nor mixed down
+    assert sounds.is_still(packed, scene, strip)
+    assert sounds.is_still(mixed, scene, strip)
+    assert not sounds.is_still(replace(packed, audio=packed.audio[:-1]), scene, strip)
+    strip.frame_start += 5
+    assert not sounds.is_still(packed, scene, strip)
+    assert not sounds.is_still(mixed, scene, strip)
+
+
 def test_a_path_relative_to_the_file(sounds, strip, tmp_path):
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     strip.sound.filepath = "//voice.wav"
@@ -130,7 +149,8 @@ def test_a_retimed_strip_is_mixed_down_as_heard_and_everything_is_put_back(sound
     before = scenes.fingerprint()
     voice = read(sounds, strip)
     assert scenes.fingerprint() == before
-    assert (voice.audio_start, voice.audio_end, voice.speed) == (None, None, 1.0)
+    assert (voice.audio_start, voice.audio_end, voice.speed, voice.mixed) == (None, None, 1.0, True)
+    assert sounds.is_still(voice, scene, strip)
     with wave.open(io.BytesIO(voice.audio)) as file:
         seconds = file.getnframes() / file.getframerate()
     assert seconds == pytest.approx(1.5, abs=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 
@@ -11,8 +12,11 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from sg_blender_addon.bl import steps  # noqa: E402 - only with bpy
+from sg_blender_addon.client.generation import Take  # noqa: E402
 from sg_blender_addon.client.job import Job  # noqa: E402
 from sg_blender_addon.core.errors import Cancelled, UserError  # noqa: E402
+from sg_blender_addon.core.motion import Motion  # noqa: E402
+from sg_blender_addon.core.skeleton import canonical  # noqa: E402
 from tests.bl import scenes  # noqa: E402
 from tests.bl.scenes import module  # noqa: E402
 
@@ -134,6 +138,11 @@ def to_the_end(live):
         time.sleep(0.001)
 
 
+def kept(addon):
+    """Everything in the folder of takes."""
+    return set(module(addon, "machine").user_folder("takes").iterdir())
+
+
 def unfinished(addon):
     return [action.name for action in bpy.data.actions if module(addon, "baking").UNFINISHED in action]
 
@@ -162,12 +171,14 @@ def test_the_scene_shows_nothing_of_it_before_the_last_step(building, shot, smal
 
 def test_cancel(building, small):
     building.tick()
+    takes = kept(small)
     half = set(unfinished(small))
     before = {name: digest for name, digest in scenes.fingerprint().items() if name.removeprefix("action ") not in half}
     bpy.ops.gesticulator.cancel()
     assert not building.tick()
     assert shown().message == "Cancelled"
     assert scenes.fingerprint() == before
+    assert len(takes - kept(small)) == 1
     assert bpy.ops.gesticulator.generate(wait=True) == {"FINISHED"}
 
 
@@ -207,6 +218,7 @@ MEDDLING = [(delete_character, "was removed while"), (rename_bone, "bones of Spe
 def test_what_does_not_fit_any_more_is_one_sentence(building, shot, small, meddle, message, ticks):
     for _ in range(ticks):
         building.tick()
+    takes = kept(small)
     meddle(shot)
     half = set(unfinished(small))
     before = {name: digest for name, digest in scenes.fingerprint().items() if name.removeprefix("action ") not in half}
@@ -214,22 +226,58 @@ def test_what_does_not_fit_any_more_is_one_sentence(building, shot, small, meddl
     assert message in shown().error
     assert shown().hint
     assert scenes.fingerprint() == before
+    assert len(takes - kept(small)) == 1
 
 
 def test_another_file(building, small):
     scenes.empty()
     scenes.add_character()
     before = scenes.fingerprint()
+    shown().property_unset("running")  # as Blender leaves it after it made a window manager anew
+    shown().property_unset("kind")
+    building.tick()
+    assert shown().kind == "generate"
     to_the_end(building)
     assert "was removed while" in shown().error
     assert scenes.fingerprint() == before
     assert not unfinished(small)
 
 
+def test_another_file_while_the_backend_works(building, small):
+    to_the_end(building)
+    bpy.ops.gesticulator.generate()
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    for name in ("running", "kind", "stage"):
+        shown().property_unset(name)
+    assert building.tick()
+    assert (shown().running, shown().kind) == (True, "generate")
+    assert bpy.ops.gesticulator.cancel.poll()
+    bpy.ops.gesticulator.cancel()
+    to_the_end(building)
+    assert (shown().running, shown().message) == (False, "Cancelled")
+
+
 def test_what_the_animator_does_meanwhile_counts(building, shot):
     shot.animation_data.nla_tracks["Gestures: semantic"].strips[0].mute = True
     to_the_end(building)
     assert [s.mute for s in shot.animation_data.nla_tracks["Gestures: semantic"].strips] == [True]
+    assert "1 of your own kept" in shown().message
+
+
+def test_keys_edited_while_the_old_rhythm_is_read_count_too(building, shot, small, monkeypatch):
+    baking = module(small, "baking")
+    plain, read = baking.read, []
+
+    def reading(uid):
+        read.append(baking.find(uid).name)
+        if len(read) == 1:
+            strip = shot.animation_data.nla_tracks["Gestures: semantic"].strips[0]
+            next(iter(module(small, "compat").fcurves(strip.action))).keyframe_points[3].co[1] += 0.5
+        return (yield from plain(uid))
+
+    monkeypatch.setattr(baking, "read", reading)
+    to_the_end(building)
+    assert read == ["Gestures: rhythm · voice", "THUMB UP · good"]
     assert "1 of your own kept" in shown().message
 
 
@@ -243,10 +291,15 @@ def test_a_renamed_character_and_action_are_found_again(building, shot, small):
 
 
 def test_disabling_the_add_on_takes_half_of_it_back(building, small):
-    building.shut_down()
+    assert shown().running
+    takes = kept(small)
+    building.unregister()
+    assert len(takes - kept(small)) == 1
     assert not unfinished(small)
     assert not building.busy()
-    building._forget()
+    building.register()
+    assert (shown().running, shown().stage, shown().fraction) == (False, "", 0.0)
+    assert bpy.ops.gesticulator.generate(wait=True) == {"FINISHED"}
 
 
 def test_undo_and_redo_leave_nothing_half_done(building, small):
@@ -254,11 +307,13 @@ def test_undo_and_redo_leave_nothing_half_done(building, small):
         pytest.skip("this Blender runs without undo")
     bpy.ops.ed.undo_push(message="the animator's own doing, with half an Action in it")
     building.tick()
+    takes = kept(small)
     bpy.ops.ed.undo_push(message="more of it")
     bpy.ops.ed.undo()
     assert not unfinished(small)
     to_the_end(building)  # it began again
     assert not shown().error
+    assert kept(small) == takes
     speaker = bpy.data.objects["Speaker"]
     assert [len(t.strips) for t in speaker.animation_data.nla_tracks] == [1, 1]
     assert len(bpy.data.actions) == 2
@@ -289,3 +344,52 @@ def test_single_gestures_take_the_same_way(building, shot, small):
     bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
     to_the_end(building)
     assert [s.name for s in shot.animation_data.nla_tracks["Gestures: semantic"].strips] == ["HAND RING · good"]
+
+
+# ---------------------------------------------------------------- takes on the disk
+
+
+@pytest.fixture
+def take():
+    rest = Motion.rest(canonical(), 31, 30.0)
+    return Take(rest, rest, (), (), {})
+
+
+def test_a_take_that_nobody_wants_any_more_or_that_finds_no_room_leaves_nothing(addon, take, tmp_path, monkeypatch):
+    takes = module(addon, "takes")
+
+    def enough():
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        takes.write(tmp_path / "a.npz", take, enough)
+    assert not list(tmp_path.iterdir())
+
+    def full(file, *_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(takes.wire, "write", full)
+    takes.write(tmp_path / "a.npz", take)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_oldest_takes_go_by_number_and_by_bytes(addon, take, tmp_path, monkeypatch):
+    takes = module(addon, "takes")
+
+    def left():
+        return sorted(path.stem for path in tmp_path.iterdir())
+
+    for age, name in enumerate("edcba"):
+        takes.write(tmp_path / f"{name}.npz", take)
+        os.utime(tmp_path / f"{name}.npz", (1000 + age, 1000 + age))
+    size = (tmp_path / "a.npz").stat().st_size
+    monkeypatch.setattr(takes, "KEPT", 4)
+    takes._prune(tmp_path)
+    assert left() == ["a", "b", "c", "d"]
+    monkeypatch.setattr(takes, "KEPT_BYTES", 2 * size)
+    takes._prune(tmp_path)
+    assert left() == ["a", "b"]
+    monkeypatch.setattr(takes, "KEPT_BYTES", 1)
+    takes._prune(tmp_path)
+    assert left() == ["a"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_times_are_cut_to_the_take(connection: Connection, choice: BackendChoice
     assert [(s.start, s.end) for s in done.placed] == [
         (0.0, pytest.approx(0.85)), (pytest.approx(2.65), pytest.approx(3.0))
     ]
+
+
+@pytest.mark.parametrize(("weights", "measured"), [("starter", "motion"), ("odd", "codes")])
+def test_how_a_gesture_is_blended_is_measured_with_the_weights(
+    connection: Connection, choice: BackendChoice, take: Path, weights: str, measured: str
+) -> None:
+    later = replace(THUMB, start=1.9, stroke=2.2, end=2.9, blend="codes")
+    first, second = (replace(THUMB, start=s, stroke=s + 0.2, end=s + 0.5, blend="auto") for s in (1.2, 0.2))
+    asked = Rearrangement(choice, take, (later,), (first, second), natural=False, weights=weights)
+    done = rearrange(connection, asked, Control())
+    assert done.placed == (replace(first, blend=measured), replace(second, blend=measured))
+    assert set(done.take.segments) == {later, *done.placed}
 
 
 def test_an_unknown_gesture(connection: Connection, choice: BackendChoice, take: Path) -> None:

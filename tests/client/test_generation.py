@@ -4,14 +4,15 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sg_blender_addon.client.connection import BackendChoice, Connection
 from sg_blender_addon.client.generation import GenerateRequest, Take, generate
-from sg_blender_addon.client.job import CANCELLED, DONE, FAILED, Job, Snapshot
-from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.client.job import CANCELLED, DONE, FAILED, Control, Job, Snapshot
+from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.protocol import GenerateSettings
 
 
@@ -30,7 +31,9 @@ def until(job: Job[Take], stage: str) -> None:
 def test_a_take_arrives_with_its_motions_words_and_segments(connection: Connection, choice: BackendChoice) -> None:
     seen: list[Snapshot] = []
     job = job_for(connection, choice, fps=30.0).start()
-    assert job.wait(20, seen.append).state == DONE
+    while not seen or not seen[-1].finished:
+        seen.append(job.wait(0.01))
+    assert seen[-1].state == DONE
     take = job.result
     assert take.rhythm.fps == 30.0
     assert len(take.rhythm) == len(take.merged) == 91
@@ -120,3 +123,28 @@ def test_another_interpreter_in_the_preferences_starts_another_process(
     assert choice.serve is not None
     connection.open(BackendChoice(serve=replace(choice.serve, arguments=("--again",))))
     assert connection.pid != first
+
+
+def test_a_backend_that_is_starting_is_stopped_at_once(
+    connection: Connection, choice: BackendChoice, tmp_path: Path
+) -> None:
+    assert choice.serve is not None
+    (tmp_path / "root" / "backend").mkdir(parents=True)
+    (tmp_path / "root" / "backend" / "__main__.py").write_text("import time; time.sleep(600)")
+    never_ready = BackendChoice(serve=replace(choice.serve, root=tmp_path / "root"))
+    job = Job("start", lambda control: connection.open(never_ready, control.check)).start()
+    while not connection.own_alive:
+        time.sleep(0.01)
+    pid = connection.pid
+    connection.stop()
+    assert connection.pid is None
+    assert not Path(f"/proc/{pid}").exists()
+    assert job.wait(10).state == FAILED
+
+
+def test_work_that_was_cancelled_starts_no_backend(connection: Connection, choice: BackendChoice) -> None:
+    control = Control()
+    control.cancelled.set()
+    with pytest.raises(Cancelled):
+        connection.open(choice, control.check)
+    assert connection.pid is None

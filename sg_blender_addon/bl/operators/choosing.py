@@ -11,7 +11,7 @@ from ...client.finding import suggest
 from ...client.job import Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, editing, gestures, live, nla
+from .. import catalogue, editing, gestures, live, nla, pictures
 from ..strips import OurStrip
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason
@@ -72,6 +72,8 @@ class GESTICULATOR_OT_swap_variant(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
         segment = ours.record.segment
+        if not catalogue.gestures():
+            raise _unknown_list()
         gesture = catalogue.find(segment.gesture_id)
         numbers = sorted(variant.number for variant in gesture.variants) if gesture else []
         if len(numbers) < 2:
@@ -111,7 +113,7 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
         known = catalogue.find(self.chosen())
         segment = Segment(
             self.chosen(), known.label if known else self.chosen(), self.variant, word.name, index,
-            start=word.start, stroke=word.start, end=word.end, confidence=1.0, locked=True,
+            start=word.start, stroke=word.start, end=word.end, confidence=1.0, locked=True, blend=settings.blend,
         )
         where = editing.target(context)
         stay = [now for _, now in editing.segments_now(settings.character, where)]
@@ -128,6 +130,17 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
         return index
 
 
+def _unknown_list() -> UserError:
+    """What to say where no list of gestures has come yet; and ask for it."""
+    if not live.busy():
+        pictures.refresh()
+    return UserError(
+        "The library's list of gestures is not known yet.",
+        "It is being asked of the backend: try again in a moment.",
+        "no_list",
+    )
+
+
 def suggested(word: str) -> list[str]:
     """The few gestures whose texts have a spoken word."""
     return [gesture.id for gesture in suggest(catalogue.gestures(), word)[:IDEAS]]
@@ -136,13 +149,19 @@ def suggested(word: str) -> list[str]:
 def replace_gesture(
     context: bpy.types.Context, ours: OurStrip, gesture_id: str, variant: int, wait: bool
 ) -> str:
-    """Another gesture, or variant, in the place of a strip; its stroke stays where it lies now."""
+    """Another gesture, or variant, in the place of a strip; its stroke stays where it lies now.
+
+    How the old one was blended says nothing about the new one: other hands, other harm done by the model.
+    """
+    settings = context.scene.gesticulator
     where = editing.target(context, ours.record)
     now = nla.segment_now(ours, where.fps)
     known = catalogue.find(gesture_id)
     label = known.label if known else gesture_id
-    changed = replace(now, gesture_id=gesture_id, label=label, variant=variant, locked=True)
-    others = editing.segments_now(context.scene.gesticulator.character, where)
+    changed = replace(
+        now, gesture_id=gesture_id, label=label, variant=variant, locked=True, blend=settings.blend
+    )
+    others = editing.segments_now(settings.character, where)
     stay = [segment for other, segment in others if other.strip.name != ours.strip.name]
     return _start(where, stay, changed, ours.strip.name, wait)
 

@@ -44,13 +44,14 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
     """Generate, and learn on the way which gestures there are to swap to."""
     take = generate(live.connection, wanted, control)
     control.report("Listing the gestures", 0.99)
-    api = live.connection.open(wanted.backend)
     try:
-        return take, list_gestures(api, wanted.settings.library)
+        api = live.connection.open(wanted.backend, control.check)
+        try:
+            return take, list_gestures(api, wanted.settings.library)
+        finally:
+            api.close()
     except UserError:  # the picker asks for them again
         return take, ()
-    finally:
-        api.close()
 
 
 def let_in(

@@ -11,7 +11,7 @@ import bpy
 from ...client.editing import GestureInfo, VariantInfo
 from ...client.finding import find
 from ...core.errors import UserError
-from .. import catalogue, pictures
+from .. import catalogue, live, pictures
 from ..reports import draw_text
 from .base import GesticulatorOperator
 
@@ -121,7 +121,8 @@ class Picker(GesticulatorOperator):
             word, ideas = self.aim(context)
         except UserError as error:
             return self._refuse(error)
-        pictures.refresh()
+        if not live.busy():  # a job may be replacing the backend, or need the one that it started
+            pictures.refresh()
         self.ideas = "\n".join(ideas)
         if ideas and not self.gesture_id:
             self.gesture_id = ideas[0]

@@ -8,7 +8,7 @@ import bpy
 
 from ...client import environment
 from ...client.job import Job
-from .. import live, machine
+from .. import live, machine, pictures
 from .base import GesticulatorOperator, busy_reason, waits
 
 
@@ -33,6 +33,7 @@ class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         machine.require_online("The backend's packages have to be downloaded")
         plan = machine.environment_plan()
+        pictures.cancel()
         live.connection.stop()  # a running backend would keep its files in use
         return live.run(Job("setup", lambda control: environment.create(plan, control)), _done, wait=waits(self.wait))
 
@@ -59,7 +60,7 @@ class GESTICULATOR_OT_check_backend(GesticulatorOperator, bpy.types.Operator):
 
         def work(control: Any) -> dict[str, Any]:
             control.report("Calling the backend", 0.3)
-            api = live.connection.open(choice)
+            api = live.connection.open(choice, control.check)
             try:
                 return {**api.health(), "gestures": len(api.gestures())}
             finally:
@@ -89,6 +90,7 @@ class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, context: bpy.types.Context) -> str:
+        pictures.cancel()
         live.connection.stop()
         environment.remove(machine.backend_folder())
         return "The backend's environment was removed"

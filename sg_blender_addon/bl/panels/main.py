@@ -49,7 +49,7 @@ class Settings:
         layout.use_property_decorate = False
         settings = context.scene.gesticulator
         column = layout.column()
-        for name in ("language", "intensity", "density", "seed", "retriever"):
+        for name in ("language", "intensity", "density", "seed", "retriever", "blend"):
             column.prop(settings, name)
         column = layout.column(heading="Options")
         column.prop(settings, "exact")
