@@ -116,7 +116,6 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
     )
     words: bpy.props.CollectionProperty(type=GesticulatorWord)
     word_index: bpy.props.IntProperty(update=_jump_to_word, options={"SKIP_SAVE"})
-    gesture_name: bpy.props.StringProperty(name="Strip of the chosen gesture")
     voice_frame: bpy.props.FloatProperty(description="Scene frame of the last result's second 0", default=1.0)
 
     def frame_of(self, seconds: float) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import bpy
 
@@ -112,8 +111,8 @@ def has_room(track: bpy.types.NlaTrack, start: float, end: float) -> int | None:
     return next((f for f in (math.ceil(start), math.floor(start)) if free(f, f + length)), None)
 
 
-def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, start: float, journal: Journal,
-              slot: Any = None) -> bpy.types.NlaStrip:
+def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, start: float,
+              journal: Journal) -> bpy.types.NlaStrip:
     """A strip of the whole Action at `start` (sub-frames allowed); RuntimeError where there is no room."""
     length = action.frame_range[1] - action.frame_range[0]
     birth = has_room(track, start, start + length)
@@ -123,7 +122,7 @@ def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, st
     strip = track.strips.new(name, birth, action)
     journal.on_failure(lambda: _take_back(track, strip, action))
     strip.name = name
-    compat.assign(strip, action, slot)
+    compat.assign(strip, action)
     strip.use_auto_blend = False
     strip.use_sync_length = False
     compat.place_strip(strip, start)

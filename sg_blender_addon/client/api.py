@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,17 +139,13 @@ class Api:
         found = data.get("gestures")
         return [dict(item) for item in found] if isinstance(found, Sequence) else []
 
-    def gesture(self, gesture_id: str, variant: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(meta, arrays) of one variant: phases and label; `root` (F, 3) cm and `rotations` (F, J, 4)."""
-        return self._wire("GET", f"/v1/gestures/{quote(gesture_id)}/{int(variant)}")
-
     def preview(self, gesture_id: str, library: str = "starter") -> bytes:
         """A PNG picture of a gesture."""
         return self._request("GET", f"/v1/gestures/{quote(gesture_id)}/preview", params={"library": library})
 
     def blend(self, meta: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """(meta, arrays) of the merged motion for a rhythm motion and the segments an animator arranged."""
-        with tempfile.TemporaryFile() as body:
+        with _on_disk("The motion cannot be written down to be sent"), tempfile.TemporaryFile() as body:
             wire.write(body, meta, arrays)
             body.seek(0)
             return self._wire("POST", "/v1/blend", data=body)
@@ -169,15 +166,10 @@ class Api:
 
     def _wire(self, method: str, path: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """An answer with motions, by way of a file: an hour of them is too much to hold twice."""
-        try:
-            with tempfile.TemporaryFile() as file:
-                for chunk in self._chunks(method, path, **options):
-                    file.write(chunk)
-                return wire.unpack(file)
-        except OSError as error:
-            raise UserError(
-                f"The backend's answer cannot be kept: {error.strerror or error}.", "Make room on the disk.", "disk"
-            ) from error
+        with _on_disk("The backend's answer cannot be kept"), tempfile.TemporaryFile() as file:
+            for chunk in self._chunks(method, path, **options):
+                file.write(chunk)
+            return wire.unpack(file)
 
     def _request(self, method: str, path: str, **options: Any) -> bytes:
         return b"".join(self._chunks(method, path, **options))
@@ -239,6 +231,15 @@ class Api:
             "Check the address in the add-on's preferences, and that add-on and backend have the same version.",
             "not_a_backend",
         )
+
+
+@contextmanager
+def _on_disk(what: str) -> Iterator[None]:
+    """A disk that refuses, full above all, is one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{what}: {error.strerror or error}.", "Make room on the disk.", "disk") from error
 
 
 def _json_of(answer: requests.Response) -> Any:

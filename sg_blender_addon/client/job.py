@@ -78,7 +78,6 @@ class Job(Generic[T]):
 
     def __init__(self, name: str, work: Callable[[Control], T]) -> None:
         self.name = name
-        self.started_at = time.monotonic()
         self._control = Control()
         self._work = work
         self._result: T | None = None
@@ -92,14 +91,12 @@ class Job(Generic[T]):
         """The current state; never blocks."""
         return self._control.snapshot()
 
-    def wait(self, timeout_s: float | None = None, on_tick: Callable[[Snapshot], None] | None = None) -> Snapshot:
-        """Block until the job has finished (or the time is up), calling `on_tick` meanwhile. Ctrl+C cancels."""
+    def wait(self, timeout_s: float | None = None) -> Snapshot:
+        """Block until the job has finished (or the time is up). Ctrl+C cancels."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             while not self.tick().finished and (deadline is None or time.monotonic() < deadline):
                 self._thread.join(TICK_S)
-                if on_tick:
-                    on_tick(self.tick())
         except KeyboardInterrupt:
             self.cancel()
             self._thread.join()
@@ -108,10 +105,6 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Ask the work to stop; it ends in the state `cancelled`, or `done` if it was faster."""
         self._control.cancelled.set()
-
-    @property
-    def cancelling(self) -> bool:
-        return self._control.cancelled.is_set() and not self.tick().finished
 
     @property
     def result(self) -> T:

@@ -8,7 +8,10 @@ import pytest
 
 from sg_blender_addon.client.api import Api, checked_url, is_loopback
 from sg_blender_addon.client.connection import BackendChoice, Connection
+from sg_blender_addon.core import wire
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical
 
 
 @pytest.fixture
@@ -100,3 +103,16 @@ def test_loopback() -> None:
 def test_a_proxy_never_sees_loopback_calls(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     assert Api(api.url, api._session.headers["Authorization"].removeprefix("Bearer ")).health()
+
+
+@pytest.mark.parametrize(("function", "said"), [("write", "cannot be written"), ("unpack", "cannot be kept")])
+def test_a_full_disk_is_one_sentence(api: Api, monkeypatch: pytest.MonkeyPatch, function: str, said: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    rest = Motion.rest(canonical(), 31, 30.0)
+    meta = {"fps": rest.fps, "skeleton": rest.skeleton.to_json(), "segments": []}
+    monkeypatch.setattr(wire, function, full)
+    with pytest.raises(UserError, match=said) as caught:
+        api.blend(meta, wire.motion_arrays("rhythm", rest))
+    assert caught.value.code == "disk"

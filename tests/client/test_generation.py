@@ -31,7 +31,9 @@ def until(job: Job[Take], stage: str) -> None:
 def test_a_take_arrives_with_its_motions_words_and_segments(connection: Connection, choice: BackendChoice) -> None:
     seen: list[Snapshot] = []
     job = job_for(connection, choice, fps=30.0).start()
-    assert job.wait(20, seen.append).state == DONE
+    while not seen or not seen[-1].finished:
+        seen.append(job.wait(0.01))
+    assert seen[-1].state == DONE
     take = job.result
     assert take.rhythm.fps == 30.0
     assert len(take.rhythm) == len(take.merged) == 91
