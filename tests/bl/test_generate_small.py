@@ -33,6 +33,14 @@ def test_generate_puts_strips_words_range_and_sync_into_the_scene(shot):
     assert "1 gesture on 4 words" in bpy.context.window_manager.gesticulator_job.message
 
 
+def test_how_gestures_are_blended_is_asked_of_the_backend(shot, small):
+    request = module(small, "shot")
+    target = request.read(bpy.context)
+    for blend in ("auto", "motion", "codes"):
+        bpy.context.scene.gesticulator.blend = blend
+        assert request.request(bpy.context, target).settings.blend == blend
+
+
 def test_the_frame_range_stays_when_asked(shot):
     scene = bpy.context.scene
     scene.gesticulator.set_range = False

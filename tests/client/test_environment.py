@@ -46,7 +46,10 @@ def test_an_environment_is_made_checked_and_remembered(tmp_path: Path) -> None:
     _fails_without_such_a_package(plan)
     stages: list[str] = []
     job = Job("setup", lambda control: environment.create(plan, control)).start()
-    snapshot = job.wait(120, lambda s: stages.append(s.stage))
+    snapshot = job.tick()
+    while not snapshot.finished:
+        snapshot = job.wait(0.05)
+        stages.append(snapshot.stage)
     assert snapshot.state == DONE, snapshot
     assert job.result["ok"] is True
     assert environment.state(plan.folder, root) == environment.READY
