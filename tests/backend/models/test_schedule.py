@@ -9,6 +9,7 @@ from backend.models import coding, schedule, threads
 from backend.models.layers import window_starts
 from backend.models.schedule import Engine, generate_codes, generate_many
 from backend.models.threads import FreeThreads, choose, free_threads
+from backend.models.weights import Weights
 from backend.progress import Progress
 from sg_blender_addon.core.errors import Cancelled, UserError
 
@@ -202,6 +203,20 @@ def test_the_number_of_threads_is_put_back(monkeypatch):
     assert torch.get_num_threads() == before
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert FreeThreads().fixed
+
+
+def test_motion_does_not_depend_on_how_many_threads_there_are():
+    weights = Weights.load("starter")
+    tokens = generator("threads").integers(0, CODES, (2, 4, 60))
+    before, motions = torch.get_num_threads(), []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            motions.append(coding.decode_codes(weights, tokens))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(before)
+    assert_array_equal(*motions)
 
 
 def test_what_was_seen_a_moment_ago_is_not_looked_for_again(monkeypatch):
