@@ -66,7 +66,7 @@ lint: $(VENV)/ready
 zip: $(VENV)/ready .venv-bpy45/ready library  ## the extension for Blender: build/semantic_gesticulator-*.zip
 	$(DEMO_BPY) packaging/build_zip.py
 
-gallery: $(VENV)/ready  ## docs/gallery/index.html: every gesture with its pictures, a clip and texts; two minutes
+gallery: $(VENV)/ready  ## docs/gallery/index.html: every gesture with its pictures, a clip and texts; some minutes
 	$(PY) -m SG_dataset gallery -o docs/gallery
 
 clean:
