@@ -42,4 +42,4 @@ def write_bank_library(folder: Path, progress: Callable[[int, int, str], None] =
         for (gesture_id, number), codes in bank.items():
             write_bvh(motion_of(weights, codes), Path(place) / "bvh" / f"{gesture_id}-{number}.bvh")
         (Path(place) / "bank.json").write_text(json.dumps(mapping), "utf-8")
-        return import_folder(Path(place) / "bvh", folder / FOLDER, Path(place) / "bank.json", progress)
+        return import_folder(Path(place) / "bvh", folder / FOLDER, Path(place) / "bank.json", progress, workers=0)
