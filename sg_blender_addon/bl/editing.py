@@ -15,7 +15,7 @@ from .gestures import semantic
 from .metadata import RHYTHM, Record
 from .nla import Where
 from .performance import push_undo
-from .steps import Steps, again
+from .steps import Steps, again, persistent
 from .strips import OurStrip, our_strips
 
 FRAME_TOLERANCE = 0.01
@@ -97,10 +97,10 @@ def place(
 
     def apply(answer: Rearranged) -> Steps[str]:
         placed = list(zip(answer.placed, strips, strict=True))
-        yield from nla.place_steps(
+        yield from persistent(lambda: nla.place_steps(
             where.find, answer.take, placed, frame_start=where.frame_zero, source=where.source, job=where.take,
             lock=True,
-        )
+        ))
         push_undo("Change gestures")
         return message(answer.placed)
 

@@ -21,7 +21,7 @@ from ..client.connection import Connection
 from ..client.job import TICK_S, Job, Snapshot
 from ..core.errors import Cancelled, UserError
 from . import baking, reports
-from .steps import BUILDING, Interrupted, Running, Steps
+from .steps import BUILDING, Running, Steps
 
 AREAS = ("VIEW_3D", "SEQUENCE_EDITOR", "NLA_EDITOR", "PREFERENCES")
 BUDGET_S = 0.025
@@ -81,13 +81,8 @@ def run(job: Job[Any], on_done: Callable[[Any], str | Steps[str]], *, wait: bool
 
 
 def _whole(job: Job[Any], on_done: Callable[[Any], str | Steps[str]]) -> Steps[str]:
-    result = yield job
-    while True:
-        outcome = on_done(result)
-        if isinstance(outcome, str):
-            return outcome
-        with contextlib.suppress(Interrupted):  # then again, with whatever the scene is now
-            return (yield from outcome)
+    outcome = on_done((yield job))
+    return outcome if isinstance(outcome, str) else (yield from outcome)
 
 
 def cancel() -> None:

@@ -13,7 +13,7 @@ from ..client.job import Control, Job
 from . import nla, properties, takes
 from .linking import Applied
 from .shot import Shot
-from .steps import BUILDING, Interrupted, Steps
+from .steps import BUILDING, Steps, persistent
 
 WARNINGS_SHOWN = 4
 
@@ -25,7 +25,9 @@ def apply(shot: Shot, take: Take) -> Steps[str]:
     path = takes.path_of(name)
     try:
         yield Job("building", lambda control: _keep(path, take, control))
-        applied = yield from _linked(shot, take, name)
+        applied = yield from persistent(lambda: nla.apply_steps(  # the take on the disk is good for all attempts
+            shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
+        ))
     except BaseException:  # no strip carries its name
         takes.forget(path)
         raise
@@ -39,15 +41,6 @@ def apply(shot: Shot, take: Take) -> Steps[str]:
 def _keep(path: Path, take: Take, control: Control) -> None:
     control.report(BUILDING, 0.0)
     takes.write(path, take, control.check)
-
-
-def _linked(shot: Shot, take: Take, name: str) -> Steps[Applied]:
-    """The strips, begun again after every interruption; the take on the disk is good for all attempts."""
-    while True:
-        with contextlib.suppress(Interrupted):
-            return (yield from nla.apply_steps(
-                shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
-            ))
 
 
 def push_undo(message: str) -> None:

@@ -7,6 +7,7 @@ kept over a yield, it is looked up again by its session uid.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Generator
@@ -96,6 +97,13 @@ class Running(Generic[T]):
             return self._steps.throw(Cancelled())
         assert snapshot.error is not None, "a job that failed says why"
         return self._steps.throw(snapshot.error)
+
+
+def persistent(begin: Callable[[], Steps[T]]) -> Steps[T]:
+    """Steps that begin again after every interruption, with whatever the scene is then."""
+    while True:
+        with contextlib.suppress(Interrupted):
+            return (yield from begin())
 
 
 def finish(steps: Steps[T]) -> T:
