@@ -10,9 +10,9 @@ from PIL import Image as PillowImage
 
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.compiler.compile import compile_variant
+from SG_dataset.drawing.sheet import PhaseTimes, thumbnail
 from SG_dataset.library import BUILT, FILE, NewGesture, NewVariant, write_library
-from SG_dataset.notation import FOLDER, GestureSpec, read_gestures
-from SG_dataset.sheet import PhaseTimes, thumbnail
+from SG_dataset.notation.read import FOLDER, GestureSpec, read_gestures
 
 INFO = {
     "name": "starter",

@@ -22,7 +22,7 @@ from PIL import Image as PillowImage
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.command import add_import
-from SG_dataset.notation import FOLDER, gesture_files, read_gesture
+from SG_dataset.notation.read import FOLDER, gesture_files, read_gesture
 
 if TYPE_CHECKING:
     from SG_dataset.compiler.compile import Compiled
@@ -71,7 +71,7 @@ class Drawable:
 
     def sheet(self, number: int, cell: int) -> PillowImage.Image:
         """The contact sheet of a variant."""
-        from SG_dataset.sheet import sheet
+        from SG_dataset.drawing.sheet import sheet
 
         made = self.variants[number]()
         title = f"{self.id} {self.label} · variant {number}"
@@ -129,7 +129,7 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
     """One picture of every gesture's stroke with its label."""
     from PIL import ImageDraw, ImageFont
 
-    from SG_dataset.sheet import thumbnail
+    from SG_dataset.drawing.sheet import thumbnail
 
     rows = -(-len(gestures) // columns)
     page = PillowImage.new("RGB", (columns * cell, rows * (cell + 18)), (40, 40, 44))
@@ -203,7 +203,7 @@ def check(args: argparse.Namespace) -> int:
 
 def inventory(args: argparse.Namespace) -> None:
     from SG_dataset.inventory import WORKBOOK, write_inventory
-    from SG_dataset.notation import read_gestures
+    from SG_dataset.notation.read import read_gestures
 
     path = Path(args.output) if args.output else WORKBOOK
     write_inventory(list(read_gestures()), path)
@@ -211,7 +211,7 @@ def inventory(args: argparse.Namespace) -> None:
 
 
 def gallery(args: argparse.Namespace) -> None:
-    from SG_dataset.gallery import blind_set, write_gallery
+    from SG_dataset.drawing.gallery import blind_set, write_gallery
 
     specs = [read_gesture(p) for p in find_files(args.gestures)]
     if args.blind is not None:

@@ -27,7 +27,7 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Phases
-from SG_dataset.notation import Example
+from SG_dataset.notation.read import Example
 
 Floats = NDArray[np.floating[Any]]
 

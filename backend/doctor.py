@@ -75,7 +75,7 @@ def _packages() -> str:
 
 
 def _weights() -> str:
-    from .models.weights import Weights
+    from backend.models.weights import Weights
 
     info = Weights.load("starter", verify=True).info
     return f"starter weights: {info.name}, licence {info.licence}"
@@ -89,7 +89,7 @@ def _library() -> str:
 
 
 def _recognition() -> str:
-    from .stages.transcribe import packaged_model
+    from backend.speech.transcribe import packaged_model
 
     if importlib.util.find_spec("faster_whisper") is None:
         raise UserError("faster-whisper is not installed.", "pip install faster-whisper, or give scripts.", "packages")
@@ -105,16 +105,15 @@ def _alignment() -> str:
 
 
 def _embedding() -> str:
+    from backend.gestures.classifier import Scorer
+    from backend.gestures.embed import embedder
     from SG_dataset.library import Library
-
-    from .stages.embed import embedder
-    from .stages.scorer import Scorer
 
     embedder()
     try:
         Scorer(Library.load("starter"), learn=False)
     except UserError:
-        return "sentence embeddings; the first performance learns our library, or: python -m backend.fit_retriever"
+        return "sentence embeddings; the first performance learns our library, or: python -m backend.gestures.fit"
     return "sentence embeddings, with our library learned"
 
 

@@ -14,18 +14,20 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.analysis import Prepared, Watch, prepare
+from backend.gestures import place, retrieve
+from backend.motion import blend, blend_codes, postprocess
+from backend.motion import rhythm as generate
+from backend.resources import Resources
+from backend.speech import features
+from backend.speech.audio import Audio
 from sg_blender_addon.core import wire
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
 from sg_blender_addon.core.wire import motion_arrays
-
-from .prepare import Prepared, Watch, prepare
-from .progress import Progress
-from .resources import Resources
-from .stages import blend, blend_codes, decode, features, generate, place, retrieve
-from .stages.audio import Audio
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +87,7 @@ def find_segments(
     first = settings.range_start if settings.range_start is not None else -np.inf
     last = settings.range_end if settings.range_end is not None else np.inf
     choices = [c for c in choices if first <= words[c.word_index].start < last]
-    segments, left_out = place.place(
-        choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked
-    )
+    segments, left_out = place.place(choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked)
     return segments, [*warnings, *left_out]
 
 
@@ -130,8 +130,8 @@ def finish(
             )  # fmt: skip
             merged = blend.blend(rhythm, segments, library, decoded=decoded, progress=part.span(0.6, 0.8))
         same = merged is rhythm
-        rhythm = decode.resample(rhythm, settings.fps, part.span(0.8, 0.9))
-        merged = rhythm if same else decode.resample(merged, settings.fps, part.span(0.9, 1.0))
+        rhythm = postprocess.resample(rhythm, settings.fps, part.span(0.8, 0.9))
+        merged = rhythm if same else postprocess.resample(merged, settings.fps, part.span(0.9, 1.0))
     info = {
         "seconds": round(audio.seconds, 4),
         "sha256": audio.sha256,

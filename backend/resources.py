@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backend.models.weights import Weights
-    from backend.stages.blend_codes import CodeCache
+    from backend.motion.blend_codes import CodeCache
     from SG_dataset.library import Library
 
 KEPT_MODELS = 2
@@ -53,7 +53,7 @@ class Resources:
     def codes(self) -> CodeCache:
         """Encoded gestures."""
         if self._codes is None:
-            from backend.stages.blend_codes import CodeCache
+            from backend.motion.blend_codes import CodeCache
 
             self._codes = CodeCache()
         return self._codes

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from backend.models.coding import encode_standardised
+from backend.models.codec import encode_standardised
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.tokenizer import Tokenizer
 from sg_blender_addon.core.errors import UserError

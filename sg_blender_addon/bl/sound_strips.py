@@ -207,7 +207,11 @@ def _mixdown(scene: bpy.types.Scene, path: Path) -> None:
     try:
         with bpy.context.temp_override(scene=scene):
             bpy.ops.sound.mixdown(
-                filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16",
+                filepath=str(path),
+                check_existing=False,
+                container="WAV",
+                codec="PCM",
+                format="S16",
                 mixrate=MIXDOWN_RATE,
             )
     except (RuntimeError, AttributeError, TypeError):

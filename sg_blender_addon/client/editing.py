@@ -149,14 +149,10 @@ def with_natural_times(segment: Segment, known: Mapping[str, GestureInfo], secon
             "unknown_gesture",
         )
     start = segment.stroke - variant.stroke
-    return replace(
-        segment, label=gesture.label, start=max(0.0, start), end=min(seconds, start + variant.seconds)
-    )
+    return replace(segment, label=gesture.label, start=max(0.0, start), end=min(seconds, start + variant.seconds))
 
 
-def regenerate_range(
-    connection: Connection, request: GenerateRequest, take: Path, control: Control
-) -> Take:
+def regenerate_range(connection: Connection, request: GenerateRequest, take: Path, control: Control) -> Take:
     """Generate anew, and take of it only the request's range; before and after it the old rhythm goes on."""
     old = read_take(take)
     settings = request.settings

@@ -144,8 +144,12 @@ def doctor(python: Path, root: Path, control: Control | None = None) -> dict[str
     """What `python -m backend doctor --json` says; UserError when the backend cannot work there."""
     lines: list[str] = []
     code = run_streaming(
-        [str(python), "-m", "backend", "doctor", "--json"], control or Control(), lines.append,
-        cwd=root, env=child_environment(root), timeout_s=DOCTOR_TIMEOUT_S,
+        [str(python), "-m", "backend", "doctor", "--json"],
+        control or Control(),
+        lines.append,
+        cwd=root,
+        env=child_environment(root),
+        timeout_s=DOCTOR_TIMEOUT_S,
     )
     report = _last_json("\n".join(lines))
     if code == 0 and report is not None:
@@ -215,8 +219,12 @@ def _make_venv(plan: EnvironmentPlan, control: Control) -> None:
     shutil.rmtree(plan.folder / "venv", ignore_errors=True)
     lines: list[str] = []
     code = run_streaming(
-        [str(plan.base_python), "-I", "-m", "venv", str(plan.folder / "venv")], control, lines.append,
-        cwd=plan.folder, env=child_environment(plan.root), timeout_s=300,
+        [str(plan.base_python), "-I", "-m", "venv", str(plan.folder / "venv")],
+        control,
+        lines.append,
+        cwd=plan.folder,
+        env=child_environment(plan.root),
+        timeout_s=300,
     )
     if code == 0 and plan.python.exists():
         return

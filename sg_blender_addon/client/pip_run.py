@@ -80,8 +80,16 @@ def run_streaming(
     """
     try:
         child = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=cwd, env=dict(env), text=True, encoding="utf-8", errors="replace", **detached(),
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=dict(env),
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            **detached(),
         )
     except OSError as error:
         raise UserError(

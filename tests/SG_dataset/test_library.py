@@ -12,10 +12,10 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.build import build, new_gesture
 from SG_dataset.cli import main
+from SG_dataset.compiler.rest import living_rest
 from SG_dataset.inventory import read_inventory, write_inventory
 from SG_dataset.library import Library, NewGesture, NewVariant, decode_motion, encode_motion, write_library
-from SG_dataset.notation import FOLDER, parse_gesture, read_gesture, read_gestures, shared_poses, vector
-from SG_dataset.rest import living_rest
+from SG_dataset.notation.read import FOLDER, parse_gesture, read_gesture, read_gestures, shared_poses, vector
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.stages.place import place
+from backend.gestures.place import place
 from sg_blender_addon.core.protocol import API_VERSION
 from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack
 from SG_dataset.build import PICTURE

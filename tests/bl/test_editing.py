@@ -198,8 +198,19 @@ def test_another_frame_rate_is_one_sentence(performance):
         bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
 
 
-@pytest.mark.parametrize("name", ["swap_gesture", "swap_variant", "remove_gesture", "snap_to_word", "reblend",
-                                  "toggle_lock", "add_gesture", "regenerate_range"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "swap_gesture",
+        "swap_variant",
+        "remove_gesture",
+        "snap_to_word",
+        "reblend",
+        "toggle_lock",
+        "add_gesture",
+        "regenerate_range",
+    ],
+)
 def test_before_generating_every_button_says_why_it_is_grey(shot, name):
     with pytest.raises(RuntimeError, match="press Generate"):
         getattr(bpy.ops.gesticulator, name)()
