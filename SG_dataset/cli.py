@@ -90,12 +90,13 @@ def drawables(name: str, library: str) -> Iterator[Drawable]:
     from SG_dataset.compiler.compile import Compiled, compile_variant
 
     if library:
-        from SG_dataset.library import Library, Variant
+        from SG_dataset.open import open_library
+        from SG_dataset.records import Variant
 
         def read(v: Variant) -> Compiled:
             return Compiled(v.motion(), v.phases, v.hand, ())
 
-        loaded = Library.load(library)
+        loaded = open_library(library)
         for gesture in loaded.gestures.values() if name == "all" else [loaded.gesture(name)]:
             yield Drawable(gesture.id, gesture.label, {v.number: partial(read, v) for v in gesture.variants})
         return
@@ -143,9 +144,9 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
 
 
 def list_gestures(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gestures = list(Library.load(args.library).gestures.values())
+    gestures = list(open_library(args.library).gestures.values())
     if args.json:
         print(json.dumps([g.to_json() for g in gestures], ensure_ascii=False, indent=1))
         return
@@ -154,9 +155,9 @@ def list_gestures(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gesture = Library.load(args.library).gesture(args.gesture)
+    gesture = open_library(args.library).gesture(args.gesture)
     if args.json:
         print(json.dumps(gesture.to_json(), ensure_ascii=False, indent=1))
         return
@@ -168,9 +169,9 @@ def show(args: argparse.Namespace) -> None:
 
 
 def search(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    found = Library.load(args.library).search(args.text, args.top)
+    found = open_library(args.library).search(args.text, args.top)
     if args.json:
         print(json.dumps([{"id": g.id, "label": g.label, "score": round(s, 4)} for g, s in found], ensure_ascii=False))
         return

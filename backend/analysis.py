@@ -5,9 +5,7 @@ Imports no torch: `batch` runs this in a process for every core.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,33 +15,13 @@ import numpy.typing as npt
 from backend.resources import Resources
 from backend.speech import align, features, script, transcribe
 from backend.speech.audio import FEATURE_RATE, SPEECH_RATE, Audio, load_audio
+from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Word
 
 MIN_SECONDS = 0.05
-
-
-class Watch:
-    """Seconds per stage."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-
-    def total(self, stages: dict[str, float], audio_seconds: float) -> dict[str, float]:
-        """The timing of REPORT.json: `stages`, and everything since this watch began."""
-        total = time.perf_counter() - self._began
-        return {**stages, "total_s": total, "real_time_factor": total / max(audio_seconds, 1e-3)}
 
 
 def as_heard(audio: Audio, settings: GenerateSettings) -> Audio:
@@ -128,7 +106,7 @@ def prepare(
     source: str | Path | bytes | Audio, settings: GenerateSettings, resources: Resources, progress: Progress
 ) -> Prepared:
     """Recording, words and features. Raises UserError for unusable audio."""
-    watch = Watch()
+    watch = Stopwatch()
     with watch.stage("audio"):
         whole = source if isinstance(source, Audio) else load(source, progress.span(0.0, 0.1, "Reading the recording"))
         audio = as_heard(whole, settings)

@@ -158,8 +158,8 @@ def _prepare(line: Line, progress: Progress | None = None) -> Any:
     """`pipeline.prepare` for a line, with its script read. UserErrors travel as values: exceptions with two
     arguments do not survive pickling."""
     from backend.analysis import prepare
-    from backend.cli import read_script_file
     from backend.resources import Resources
+    from backend.speech.script import read_script_file
 
     try:
         settings = line.settings

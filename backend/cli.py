@@ -21,10 +21,9 @@ from typing import Any
 from backend import outputs
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.protocol import BLENDS, ENGINES, MAX_SCRIPT_CHARACTERS, RETRIEVERS, GenerateSettings
+from sg_blender_addon.core.protocol import BLENDS, ENGINES, RETRIEVERS, GenerateSettings
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-SCRIPTS = (".txt", ".srt", ".vtt")
 KEY_VARIABLE = "SG_LLM_KEY"
 
 
@@ -148,24 +147,6 @@ def settings_of(arguments: argparse.Namespace, script: str = "", script_kind: st
     return GenerateSettings(**values, llm_key=os.environ.get(KEY_VARIABLE, ""), script=script, script_kind=script_kind)
 
 
-def read_script_file(path: str | Path) -> tuple[str, str]:
-    """Text and kind of a script file; UserError where it cannot be read."""
-    from backend.speech.script import decode
-
-    path = Path(path)
-    if path.suffix.lower() not in SCRIPTS:
-        hint = f"Give a file that ends in {', '.join(SCRIPTS)}."
-        raise UserError(f"{path.name} is not a script.", hint, "bad_script")
-    try:
-        if path.stat().st_size > MAX_SCRIPT_CHARACTERS:
-            raise UserError(f"The script {path} is too large.", "Give the words of one recording.", "script_too_large")
-        return decode(path.read_bytes()), path.suffix.lower()[1:]
-    except OSError as error:
-        raise UserError(
-            f"The script {path} could not be read: {error.strerror}.", "Check its path.", "script_not_found"
-        ) from error
-
-
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Ctrl-C sets the event, so that work ends at its next step with its files in order; a second one is brutal."""
@@ -219,6 +200,8 @@ def _generate(arguments: argparse.Namespace) -> int:
         )
         if path
     ]  # fmt: skip
+    from backend.speech.script import read_script_file
+
     script, kind = read_script_file(arguments.script) if arguments.script else ("", "txt")
     settings = settings_of(arguments, script, kind)
     from backend.analysis import load

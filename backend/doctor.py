@@ -82,9 +82,9 @@ def _weights() -> str:
 
 
 def _library() -> str:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gestures = Library.load("starter").gestures.values()
+    gestures = open_library("starter").gestures.values()
     return f"starter library: {len(gestures)} gestures, {sum(len(g.variants) for g in gestures)} variants"
 
 
@@ -107,11 +107,11 @@ def _alignment() -> str:
 def _embedding() -> str:
     from backend.gestures.classifier import Scorer
     from backend.gestures.embed import embedder
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
     embedder()
     try:
-        Scorer(Library.load("starter"), learn=False)
+        Scorer(open_library("starter"), learn=False)
     except UserError:
         return "sentence embeddings; the first performance learns our library, or: python -m backend.gestures.fit"
     return "sentence embeddings, with our library learned"

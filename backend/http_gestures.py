@@ -12,7 +12,8 @@ from backend.gestures import classifier
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.wire import pack
 from SG_dataset.drawing.figure import FigureRenderer
-from SG_dataset.library import Library, Variant
+from SG_dataset.library import Library
+from SG_dataset.records import Variant
 
 MOST_FOUND = 50
 LEAST_MEANING = 0.02  # probability below which the sentence model only guesses

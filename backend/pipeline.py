@@ -7,55 +7,25 @@ character still talks with its body, and the report says what is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.analysis import Prepared, Watch, prepare
+from backend.analysis import Prepared, prepare
 from backend.gestures import place, retrieve
 from backend.motion import blend, blend_codes, postprocess
 from backend.motion import rhythm as generate
+from backend.performance import Performance
 from backend.resources import Resources
 from backend.speech import features
 from backend.speech.audio import Audio
-from sg_blender_addon.core import wire
+from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
-from sg_blender_addon.core.wire import motion_arrays
-
-
-@dataclass(frozen=True, eq=False)
-class Performance:
-    """What a job makes. rhythm and merged have the same frames; times are seconds from the start of the audio."""
-
-    rhythm: Motion
-    merged: Motion
-    words: tuple[Word, ...]
-    segments: tuple[Segment, ...]
-    audio_info: dict[str, Any]
-    timing: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    def report(self) -> dict[str, Any]:
-        """REPORT.json."""
-        return {
-            "audio": self.audio_info,
-            "words": [w.to_json() for w in self.words],
-            "segments": [s.to_json() for s in self.segments],
-            "timing": {name: round(value, 4) for name, value in self.timing.items()},
-            "warnings": list(self.warnings),
-        }
-
-    def write(self, file: IO[bytes]) -> None:
-        """The result of a job: report, frame rate, skeleton and both motions, as `wire` has them."""
-        meta = {**self.report(), "fps": self.merged.fps, "skeleton": self.merged.skeleton.to_json()}
-        wire.write(file, meta, {**motion_arrays("rhythm", self.rhythm), **motion_arrays("merged", self.merged)})
 
 
 def find_segments(
@@ -101,9 +71,9 @@ def finish(
     settings: GenerateSettings,
     resources: Resources,
     progress: Progress,
-) -> tuple[Performance, Watch]:
+) -> tuple[Performance, Stopwatch]:
     """Codes (2, 4, T) to the performance; the watch holds this part's stages."""
-    watch = Watch()
+    watch = Stopwatch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
         part = progress.span(0.0, 0.35)
@@ -150,7 +120,7 @@ def generate_performance(
 ) -> Performance:
     """Speech to a performance. Raises UserError for unusable audio, weights, library or settings, and Cancelled."""
     progress = progress or Progress()
-    watch = Watch()
+    watch = Stopwatch()
     with watch.stage("load"):
         weights = resources.weights(settings.weights)
     prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from SG_dataset.compiler import timing
 from SG_dataset.notation.landmarks import LANDMARKS
-from SG_dataset.notation.read import Cycle, HandKey, Key
+from SG_dataset.notation.records import Cycle, HandKey, Key
 
 Floats = NDArray[np.floating[Any]]
 

@@ -20,7 +20,8 @@ from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
 from SG_dataset.compiler.hands import Targets, hand_targets
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, Scene
-from SG_dataset.notation.read import HANDS, GestureSpec, HandKey, Key, VariantSpec, with_times
+from SG_dataset.notation.read import HANDS, with_times
+from SG_dataset.notation.records import GestureSpec, HandKey, Key, VariantSpec
 
 Floats = NDArray[np.floating[Any]]
 

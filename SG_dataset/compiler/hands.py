@@ -17,7 +17,7 @@ from sg_blender_addon.core import rotations as rot
 from SG_dataset.compiler import collide, fast, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
 from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
-from SG_dataset.notation.read import Cycle, HandKey, Key
+from SG_dataset.notation.records import Cycle, HandKey, Key
 from SG_dataset.notation.shapes import TIPS, hand_shape, tip_positions
 
 Floats = NDArray[np.floating[Any]]

@@ -1,7 +1,7 @@
 """The shared rest pose: what every library clip starts from and returns to, and what blending fades over.
 
-Standing at ease: arms hanging with softly bent elbows, fingers relaxed one by one, knees unlocked. `living_rest` adds
-the breathing and sway of a person who listens; `rest_pose` is the still pose that clips begin and end in exactly.
+Standing at ease: arms hanging with softly bent elbows, fingers relaxed one by one, knees unlocked. `sway` has the
+breathing and sway of a person who listens; `rest_pose` is the still pose that clips begin and end in exactly.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.arm import TWIST_SHARE
 from SG_dataset.compiler.legs import plant_feet
@@ -103,18 +102,3 @@ def sway(frames: int, fps: float, seed: int, fade_seconds: float = 0.0) -> dict[
     }
     curves["breath"] = fade * 0.5 * (1 - np.cos(2 * np.pi * t / 3.7))
     return curves
-
-
-def living_rest(frames: int, fps: float = 60.0, seed: int = 0, fade_seconds: float = 0.0) -> Motion:
-    """A person standing at ease: breathing, swaying; feet planted. With `fade_seconds` it starts and ends still."""
-    from SG_dataset.compiler.body import pose_body
-
-    root, rotations = rest_pose()
-    zero = np.zeros(frames)
-    return pose_body(
-        np.tile(root, (frames, 1)),
-        np.tile(rotations, (frames, 1, 1)),
-        fps,
-        {"zero": zero},
-        sway(frames, fps, seed, fade_seconds),
-    ).motion()

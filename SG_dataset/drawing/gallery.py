@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.drawing.figure import FigureRenderer
 from SG_dataset.drawing.sheet import sheet
-from SG_dataset.notation.read import GestureSpec
+from SG_dataset.notation.records import GestureSpec
 
 CELL, CLIP, CLIP_FPS, BLIND_CELL = 140, 150, 7.5, 250
 SHEET_QUALITY = {"quality": 55, "method": 4}

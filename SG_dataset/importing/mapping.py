@@ -18,7 +18,7 @@ import yaml
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.clip import Options
-from SG_dataset.notation.read import Example
+from SG_dataset.notation.records import Example
 
 MAX_BYTES = 10_000_000
 RESTS = ("auto", "offsets", "first_frame")

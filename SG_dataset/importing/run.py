@@ -21,7 +21,9 @@ from SG_dataset.importing.pool import Job, convert_all, workers_for
 from SG_dataset.importing.report import FILE as REPORT
 from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.sources import Plan, Planned, Take, licence_files, plan
-from SG_dataset.library import Library, NewGesture, NewVariant, write_library
+from SG_dataset.library import write_library
+from SG_dataset.open import open_library
+from SG_dataset.records import NewGesture, NewVariant
 
 SEG_LICENCE = "SeG data set: non-commercial research only, no redistribution (the terms that came with it decide)"
 UNKNOWN_LICENCE = "unknown: ask whoever made the motions before you pass them on"
@@ -204,7 +206,7 @@ def _record(name: str, planned: Planned, number: int, clip: Clip, notes: list[st
 def _starter() -> dict[str, Any]:
     """Our own gestures, whose texts help to find words for an imported gesture of the same id."""
     try:
-        return dict(Library.load("starter").gestures)
+        return dict(open_library("starter").gestures)
     except UserError:
         return {}
 

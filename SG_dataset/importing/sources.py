@@ -17,7 +17,7 @@ from pathlib import Path
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.mapping import ImportMapping, Named, examples_of, meanings_of
 from SG_dataset.inventory import SHEET, Row, read_inventory
-from SG_dataset.notation.read import Example
+from SG_dataset.notation.records import Example
 
 MAX_FILES = 20_000
 FIRST_OWN_ID = 9000  # the reference's ids use the digits 0 to 3 only

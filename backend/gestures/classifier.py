@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from backend.gestures.embed import INNER, WIDTH, Embedder, Encoded, cache_folder, content_hash, embedder, unit
+from backend.cache import cache_folder, content_hash
+from backend.gestures.embed import INNER, WIDTH, Embedder, Encoded, embedder, unit
 from backend.gestures.texts import Inventory, Sample, plain, plain_words, samples_of
 from backend.outputs import replacing
 from sg_blender_addon.core.errors import UserError

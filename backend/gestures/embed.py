@@ -6,11 +6,8 @@ usual mean over a sentence's tokens it gives each word its vector in context, fr
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -187,24 +184,3 @@ def embedder() -> Embedder:
 def unit(x: Floats) -> Floats:
     """Rows scaled to length 1; zero rows stay zero."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this project (not created here): by environment, else where the system has caches."""
-    if chosen := os.environ.get("GESTICULATOR_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "semantic_gesticulator"
-
-
-def content_hash(parts: Sequence[str]) -> str:
-    """A name for cached results of these texts."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part.encode()).to_bytes(8, "little") + part.encode())
-    return digest.hexdigest()[:32]

@@ -93,11 +93,11 @@ def _folds(groups: Sequence[int | None], folds: int) -> list[int]:
 
 
 def main() -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("library", nargs="?", default="starter", help="'starter' or a folder with a built library")
-    print(evaluate(Library.load(parser.parse_args().library)))  # noqa: T201 - this is a command
+    print(evaluate(open_library(parser.parse_args().library)))  # noqa: T201 - this is a command
 
 
 if __name__ == "__main__":

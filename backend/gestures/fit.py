@@ -9,13 +9,13 @@ import sys
 
 from backend.gestures.classifier import SHIPPED, Scorer
 from sg_blender_addon.core.errors import UserError
-from SG_dataset.library import Library
+from SG_dataset.open import open_library
 
 
 def main() -> int:
     before = set(SHIPPED.glob("*.npz"))
     try:
-        Scorer(Library.load("starter"), keep_in=SHIPPED)
+        Scorer(open_library("starter"), keep_in=SHIPPED)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints
         return 1

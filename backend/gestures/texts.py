@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sg_blender_addon.core.errors import UserError
-from SG_dataset.library import Library
+from SG_dataset.open import open_library
 
 TRIGGERS = Path(__file__).with_name("triggers.txt")
 PLAIN_SPEECH = Path(__file__).with_name("plain_speech.txt")
@@ -100,7 +100,7 @@ def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
 def marked_speech() -> tuple[Sample, ...]:
     """Our own library's sentences with their marked words, as samples of no gesture; none where it was not built."""
     try:
-        gestures = Library.load("starter").gestures.values()
+        gestures = open_library("starter").gestures.values()
     except UserError:
         return ()
     split = [(tuple(e.text.split()), e.word) for g in gestures for e in g.examples]

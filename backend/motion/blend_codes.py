@@ -13,16 +13,14 @@ the hands and takes this way only where it does no harm; else the gesture is ble
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from backend.gestures.embed import cache_folder
+from backend.cache import CodeCache
 from backend.gestures.phases import Placement
 from backend.gestures.place import LibraryLike, VariantLike, find_variant
 from backend.models.codec import encode_motion
@@ -31,9 +29,7 @@ from backend.models.weights import Weights
 from backend.motion.blend import gesturing_joints, placement
 from backend.motion.postprocess import fit_length, resample
 from backend.motion.rhythm import motion_of
-from backend.outputs import replacing
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Segment
@@ -44,39 +40,6 @@ PADDING = 8  # tokens of held pose around a clip, so that the encoder's window n
 BORDER = 3  # tokens mixed at each side, as the reference does
 # Mean error of the gesturing arm's joints in the hold that nobody sees, degrees: above it fingers look different.
 GOOD_ENOUGH = 4.0
-MOST_CACHED = 4000
-
-
-class CodeCache:
-    """Small arrays by content hash, in memory and in the user's cache folder. A cache that fails costs only time."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or cache_folder() / "gesture-codes"
-        self._memory: dict[str, npt.NDArray[np.float64]] = {}
-
-    def get(self, key: str) -> npt.NDArray[np.float64] | None:
-        if key not in self._memory:
-            try:
-                self._memory[key] = np.array(json.loads((self._folder / f"{key}.json").read_text("ascii")), dtype=float)
-            except (OSError, ValueError):
-                return None
-        return self._memory[key]
-
-    def put(self, key: str, value: npt.NDArray[np.float64]) -> None:
-        self._memory[key] = value
-        try:
-            with replacing(self._folder / f"{key}.json") as temporary:
-                temporary.write_text(json.dumps(value.tolist()), "ascii")
-            self._prune()
-        except (UserError, OSError):
-            return
-
-    def _prune(self) -> None:
-        found = list(self._folder.glob("*.json"))
-        if len(found) > MOST_CACHED:
-            found.sort(key=lambda p: p.stat().st_mtime)
-            for old in found[: len(found) // 4]:
-                old.unlink(missing_ok=True)
 
 
 def _key(weights: Weights, motion: Motion, what: str) -> str:

@@ -17,7 +17,7 @@ from backend.reference.bank import load_bank
 from sg_blender_addon.core.bvh import write_bvh
 from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.run import SEG_LICENCE, import_folder
-from SG_dataset.library import Library
+from SG_dataset.open import open_library
 
 FOLDER = "gestures"  # in the weights folder, beside the bank
 
@@ -28,7 +28,7 @@ def write_bank_library(folder: Path, progress: Callable[[int, int, str], None] =
     UserError where not one of its entries can be used.
     """
     bank, weights = load_bank(folder), Weights.load(folder)
-    labels = {gesture.id: gesture.label for gesture in Library.load("starter").gestures.values()}
+    labels = {gesture.id: gesture.label for gesture in open_library("starter").gestures.values()}
     ids = sorted({gesture_id for gesture_id, _ in bank})
     mapping = {
         "name": "gesture bank",

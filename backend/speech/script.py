@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.protocol import MAX_SCRIPT_CHARACTERS
 
 KINDS = ("txt", "srt", "vtt")
-MAX_BYTES = 8_000_000
+SUFFIXES = tuple(f".{kind}" for kind in KINDS)
 MAX_CUE_SECONDS = 120.0
 
 
@@ -55,9 +56,9 @@ def read_script(source: str | Path, kind: str = "") -> Script:
 
     Raises `UserError` for a file that is missing, too large or not text, and for one without a word in it.
     """
-    text = _read_file(source) if isinstance(source, Path) else source
+    text, suffix = read_script_file(source) if isinstance(source, Path) else (source, "")
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    kind = kind or (source.suffix.lower().lstrip(".") if isinstance(source, Path) else "")
+    kind = kind or suffix
     if text.startswith("WEBVTT") or "-->" in text:
         kind = kind if kind in {"srt", "vtt"} else "srt"
     script = _read_cues(text) if kind in {"srt", "vtt"} else Script((Cue(_tidy(text)),))
@@ -66,16 +67,20 @@ def read_script(source: str | Path, kind: str = "") -> Script:
     return script
 
 
-def _read_file(path: Path) -> str:
+def read_script_file(path: str | Path) -> tuple[str, str]:
+    """Text and kind of a script file; UserError where it is none or cannot be read."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        hint = f"Give a file that ends in {', '.join(SUFFIXES)}."
+        raise UserError(f"{path.name} is not a script.", hint, "bad_script")
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        if path.stat().st_size > MAX_SCRIPT_CHARACTERS:
+            raise UserError(f"The script {path} is too large.", "Give the words of one recording.", "script_too_large")
+        return decode(path.read_bytes()), path.suffix.lower()[1:]
     except OSError as error:
         raise UserError(
             f"The script {path} could not be read: {error.strerror}.", "Check its path.", "script_not_found"
         ) from error
-    if data is None:
-        raise UserError("The script is larger than 8 MB.", "Give plain text, .srt or .vtt.", "script_too_large")
-    return decode(data)
 
 
 def decode(data: bytes) -> str:

@@ -13,8 +13,9 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.checks import JOINT_SPEED, check_compiled, check_motion, joint_speed, stroke_distance, stroke_features
 from SG_dataset.compiler import arm, hands, timing
+from SG_dataset.compiler.body import pose_body
 from SG_dataset.compiler.compile import compile_variant
-from SG_dataset.compiler.rest import living_rest, rest_pose
+from SG_dataset.compiler.rest import rest_pose, sway
 from SG_dataset.notation.read import FOLDER, gesture_files, parse_gesture, read_gesture, shared_poses
 from SG_dataset.notation.shapes import FINGERS, finger_points, hand_shape, shape_names
 
@@ -130,8 +131,10 @@ def test_the_guides_examples_compile() -> None:
         assert problems == []
 
 
-def test_living_rest_moves_a_little_and_keeps_the_feet() -> None:
-    motion = living_rest(300, seed=3)
+def test_sway_moves_a_little_and_keeps_the_feet() -> None:
+    root, rotations = rest_pose()
+    still = np.tile(root, (300, 1)), np.tile(rotations, (300, 1, 1))
+    motion = pose_body(*still, 60.0, {"zero": np.zeros(300)}, sway(300, 60.0, seed=3)).motion()
     places = motion.forward_kinematics()[0]
     sk = canonical()
     assert np.ptp(places[:, sk.index("LeftFoot")], axis=0).max() < 0.01

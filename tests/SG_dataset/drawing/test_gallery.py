@@ -9,7 +9,8 @@ from PIL import Image
 
 from SG_dataset.drawing.gallery import BLIND_CELL, blind_set, write_gallery
 from SG_dataset.drawing.sheet import ROWS
-from SG_dataset.notation.read import FOLDER, GestureSpec, read_gesture
+from SG_dataset.notation.read import FOLDER, read_gesture
+from SG_dataset.notation.records import GestureSpec
 
 
 @pytest.fixture(scope="module")

