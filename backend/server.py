@@ -37,6 +37,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.jobs import Jobs, unexpected
 from backend.resources import Resources
+from sg_blender_addon.core import error_codes
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
 from sg_blender_addon.core.storage import Bytes, mapped, pieces
@@ -53,17 +54,10 @@ TOKEN_VARIABLE = "SG_TOKEN"  # noqa: S105 - the name of an environment variable
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
-STATUS = {
-    "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "library_missing": 404, "no_preview": 404,
-    "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
-    "disk": 507,
-}  # fmt: skip
-
 
 def problem(error: UserError) -> JSONResponse:
     """An error as the protocol says it."""
-    return JSONResponse(error.to_json(), STATUS.get(error.code, 400))
+    return JSONResponse(error.to_json(), error_codes.status(error.code))
 
 
 class Guard:

@@ -67,9 +67,7 @@ def choose(
     `language`: what is spoken, for the embedded retriever; it also notices by the words that it is not English.
     """
     if method not in METHODS:
-        raise UserError(
-            f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "unknown_retriever"
-        )
+        raise UserError(f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "bad_settings")
     if method == "off" or not words or not library.gestures or density <= 0.0:
         return [], []
     if method == "openai":

@@ -160,9 +160,9 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
     audio = np.asarray(audio)
     if audio.ndim != 2 or audio.shape[1] != AUDIO_FEATURES or not len(audio):
         message = f"Audio features must be rows of {AUDIO_FEATURES} numbers, not {audio.shape}."
-        raise UserError(message, code="bad_audio")
+        raise UserError(message, code="bad_features")
     if not np.all(np.isfinite(audio)):
-        raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_audio")
+        raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_features")
     return weights.hear(audio)
 
 

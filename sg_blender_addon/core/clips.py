@@ -71,7 +71,7 @@ def _check(performance: Performance) -> None:
         raise UserError("The generated motion is too short to be used.", "Use a longer recording.", "motion_too_short")
     arrays = (rhythm.root_positions, rhythm.rotations, merged.root_positions, merged.rotations)
     if not all(np.isfinite(a).all() for a in arrays):
-        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion")
+        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion_data")
 
 
 def _span_of(spans: Sequence[Span], segment: Segment) -> Span:
