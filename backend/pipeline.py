@@ -16,7 +16,7 @@ import numpy.typing as npt
 from backend.analysis import Prepared, prepare
 from backend.gestures import place, retrieve
 from backend.motion import blend, blend_codes, postprocess
-from backend.motion import rhythm as generate
+from backend.motion import rhythm as rhythmic
 from backend.performance import Performance
 from backend.resources import Resources
 from backend.speech import features
@@ -26,6 +26,8 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
+
+DEFAULTS = GenerateSettings()
 
 
 def find_segments(
@@ -61,8 +63,8 @@ def find_segments(
     return segments, [*warnings, *left_out]
 
 
-def sampling_of(settings: GenerateSettings) -> generate.Sampling:
-    return generate.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
+def sampling_of(settings: GenerateSettings) -> rhythmic.Sampling:
+    return rhythmic.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
 
 
 def finish(
@@ -79,7 +81,7 @@ def finish(
         part = progress.span(0.0, 0.35)
         segments, notes = find_segments(prepared.words, audio, settings, resources, part)
     with watch.stage("decode"):
-        rhythm = generate.rhythm(
+        rhythm = rhythmic.rhythm(
             weights,
             tokens,
             audio.seconds,
@@ -112,21 +114,26 @@ def finish(
     return Performance(rhythm, merged, prepared.words, tuple(segments), info, {}, warnings), watch
 
 
-def generate_performance(
+def generate(
     source: str | Path | bytes | Audio,
-    settings: GenerateSettings,
-    resources: Resources,
+    settings: GenerateSettings = DEFAULTS,
+    resources: Resources | None = None,
     progress: Progress | None = None,
 ) -> Performance:
-    """Speech to a performance. Raises UserError for unusable audio, weights, library or settings, and Cancelled."""
-    progress = progress or Progress()
+    """Speech to a performance.
+
+    source: a recording (a path, a file's bytes, or read by `load_audio`). resources: hand in the same for several
+    recordings, so that weights and library are loaded once. Raises UserError for unusable audio, weights, library or
+    settings, and Cancelled.
+    """
+    resources, progress = resources or Resources(), progress or Progress()
     watch = Stopwatch()
     with watch.stage("load"):
         weights = resources.weights(settings.weights)
     prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))
     with watch.stage("generate"):
         part = progress.span(0.35, 0.7, "Generating motion")
-        tokens = generate.codes(weights, prepared.columns, sampling_of(settings), part)
+        tokens = rhythmic.codes(weights, prepared.columns, sampling_of(settings), part)
     performance, last = finish(prepared, tokens, settings, resources, progress.span(0.7, 1.0))
     progress.stage("Done", 1.0)
     stages = {**prepared.timing, **watch.seconds, **last.seconds}

@@ -212,9 +212,9 @@ async def post_job(request: Request) -> Response:
     path = here.audio.path(data["audio"])
 
     def work(progress: Any) -> Bytes:
-        from backend.pipeline import generate_performance
+        from backend.pipeline import generate
 
-        performance = generate_performance(path, settings, here.resources, progress)
+        performance = generate(path, settings, here.resources, progress)
         with tempfile.TemporaryFile(prefix="sg-result-") as file:
             performance.write(file)
             return mapped(file)

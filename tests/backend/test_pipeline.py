@@ -14,7 +14,8 @@ import pytest
 
 from backend.analysis import as_heard, find_words, load, read_script
 from backend.gestures.place import LATEST
-from backend.pipeline import Performance, generate_performance
+from backend.performance import Performance
+from backend.pipeline import generate
 from backend.resources import Resources
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
@@ -40,7 +41,7 @@ def settings(tiny_weights: Path) -> GenerateSettings:
 
 @pytest.fixture(scope="module")
 def performance(resources: Resources, settings: GenerateSettings) -> Performance:
-    return generate_performance(SPEECH, settings, resources)
+    return generate(SPEECH, settings, resources)
 
 
 def test_words_and_gestures_stand_on_the_timeline(performance: Performance) -> None:
@@ -87,16 +88,16 @@ def test_locked_segments_survive_regeneration(
     performance: Performance, resources: Resources, settings: GenerateSettings
 ) -> None:
     kept = replace(performance.segments[0], locked=True)
-    again = generate_performance(SPEECH, replace(settings, seed=99, locked=(kept,)), resources)
+    again = generate(SPEECH, replace(settings, seed=99, locked=(kept,)), resources)
     (same,) = [s for s in again.segments if s.locked]
     assert same == kept
     broken = replace(kept, gesture_id="none")
     with pytest.raises(UserError, match="no variant"):
-        generate_performance(SPEECH, replace(settings, locked=(broken,)), resources)
+        generate(SPEECH, replace(settings, locked=(broken,)), resources)
 
 
 def test_a_range_gets_gestures_only_there(resources: Resources, settings: GenerateSettings) -> None:
-    ranged = generate_performance(SPEECH, replace(settings, range_start=5.0, range_end=12.0), resources)
+    ranged = generate(SPEECH, replace(settings, range_start=5.0, range_end=12.0), resources)
     assert ranged.segments and all(5.0 <= ranged.words[s.word_index].start < 12.0 for s in ranged.segments)
 
 
@@ -118,14 +119,14 @@ def test_cancel_within_any_stage(settings: GenerateSettings, when: str) -> None:
             stop.set()
 
     with pytest.raises(Cancelled):
-        generate_performance(SPEECH, settings, Resources("cpu"), Progress(listen, stop))
+        generate(SPEECH, settings, Resources("cpu"), Progress(listen, stop))
     assert seen[-1] == when and seen.count(when) == 1
 
 
 def test_every_stage_says_how_far_it_is(settings: GenerateSettings) -> None:
     said: dict[str, list[float]] = {}
     progress = Progress(lambda stage, fraction: said.setdefault(stage, []).append(fraction))
-    generate_performance(SPEECH, settings, Resources("cpu"), progress)
+    generate(SPEECH, settings, Resources("cpu"), progress)
     assert [stage for stage in said if stage in STAGES] == list(STAGES)
     everything = [fraction for stage in said for fraction in said[stage]]
     assert everything == sorted(everything) and everything[-1] == 1.0
