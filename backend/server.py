@@ -307,8 +307,8 @@ def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
         weights = resources.weights(str(meta.get("weights", "starter")))
         segments = [blend_codes.measured(weights, s, library, resources.codes) for s in segments]
     if any(s.blend == "codes" for s in segments):
-        tokens = blend_codes.tokens_of(weights, rhythm)
-        decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
+        codes = blend_codes.codes_of(weights, rhythm)
+        decoded = blend_codes.decoded_motion(weights, codes, segments, library, rhythm.seconds, resources.codes)
     merged = blend(rhythm, segments, library, decoded=decoded)
     with tempfile.TemporaryFile(prefix="sg-result-") as file:
         answer = {"fps": merged.fps, "skeleton": merged.skeleton.to_json(), "blends": [s.blend for s in segments]}

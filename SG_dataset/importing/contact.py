@@ -113,10 +113,10 @@ def _errors(source: Points, ours: Points) -> dict[str, Floats]:
     body = {side: _at_body(side, source, ours, together) for side in SIDES}
     free = {side: 1.0 - 0.8 * weight for side, (_, weight) in body.items()}
     right = (free["Right"] / (free["Left"] + free["Right"]))[:, None]
-    apart = 1.0 - 0.5 * together[:, None]
+    independent = 1.0 - 0.5 * together[:, None]
     return {
-        "Left": apart * body["Left"][0] - (1 - right) * error,
-        "Right": apart * body["Right"][0] + right * error,
+        "Left": independent * body["Left"][0] - (1 - right) * error,
+        "Right": independent * body["Right"][0] + right * error,
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.analysis import as_heard, find_words, load, read_script
+from backend.analysis import find_words, load, read_script, trimmed
 from backend.gestures.place import LATEST
 from backend.performance import Performance
 from backend.pipeline import generate
@@ -132,14 +132,14 @@ def test_every_stage_says_how_far_it_is(settings: GenerateSettings) -> None:
     assert everything == sorted(everything) and everything[-1] == 1.0
 
 
-def test_trims_and_speed_are_as_heard(settings: GenerateSettings) -> None:
+def test_trims_and_speed_are_trimmed(settings: GenerateSettings) -> None:
     audio = load(SPEECH)
-    part = as_heard(audio, replace(settings, audio_start=2.0, audio_end=6.0))
+    part = trimmed(audio, replace(settings, audio_start=2.0, audio_end=6.0))
     assert part.seconds == pytest.approx(4.0) and len(part.speech) == 64000 and part.sha256 == audio.sha256
-    fast = as_heard(audio, replace(settings, audio_start=2.0, audio_end=6.0, speed=2.0))
+    fast = trimmed(audio, replace(settings, audio_start=2.0, audio_end=6.0, speed=2.0))
     assert fast.seconds == pytest.approx(2.0) and len(fast.speech) == pytest.approx(32000, abs=2)
     with pytest.raises(UserError, match="empty"):
-        as_heard(audio, replace(settings, audio_start=500.0))
+        trimmed(audio, replace(settings, audio_start=500.0))
     subtitles = "1\n00:00:04,000 --> 00:00:06,000\nHello everyone\n"
     given = read_script(replace(settings, script=subtitles, script_kind="srt", audio_start=2.0, speed=2.0))
     assert (given.cues[0].start, given.cues[0].end) == (1.0, 2.0)
@@ -150,7 +150,7 @@ def test_words_of_a_trimmed_strip_start_at_its_start(settings: GenerateSettings)
     whole, _ = find_words(audio, settings, Progress())
     cut = whole[9].start - 0.1
     rest = replace(settings, audio_start=cut, script=" ".join(w.text for w in whole[9:]))
-    heard, _ = find_words(as_heard(audio, rest), rest, Progress())
+    heard, _ = find_words(trimmed(audio, rest), rest, Progress())
     late = [b.start + cut - a.start for a, b in zip(whole[9:], heard, strict=True)]
     assert np.median(np.abs(late)) < 0.03
 
