@@ -43,7 +43,7 @@ def test_swap_puts_another_gesture_on_the_word_and_locks_it(performance, small):
 
 def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeypatch):
     sent = []
-    choosing = module(small, "operators.choosing")
+    choosing = module(small, "operators.swap")
     work = choosing.rearrange
     monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
     module(small, "backend_settings").preferences().weights = "/weights"

@@ -72,7 +72,7 @@ def dialog(performance, small):
     window_manager.property_unset("picker")
 
     def open_for(operator: str) -> Dialog:
-        kind = getattr(module(small, "operators.choosing"), f"GESTICULATOR_OT_{operator}")
+        kind = getattr(module(small, "operators.swap"), f"GESTICULATOR_OT_{operator}")
         Dialog.aim, Dialog.bl_label, Dialog._free_word = kind.aim, kind.bl_label, getattr(kind, "_free_word", None)
         opened = []
         manager = SimpleNamespace(invoke_props_dialog=lambda *_, **options: opened.append(options) or {"RUNNING_MODAL"})
