@@ -39,6 +39,8 @@ from backend.jobs import Jobs, unexpected
 from backend.resources import Resources
 from sg_blender_addon.core import error_codes
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import move
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
 from sg_blender_addon.core.storage import Bytes, mapped, pieces
 from sg_blender_addon.core.timeline import Segment
@@ -99,7 +101,7 @@ class AudioStore:
         return path
 
     def keep(self, temporary: Path, digest: str) -> None:
-        os.replace(temporary, self.folder / digest)
+        move(temporary, self.folder / digest)
         stored = [p for p in self.folder.iterdir() if _SHA256.fullmatch(p.name)]
         stored.sort(key=lambda p: p.stat().st_mtime)
         for old in stored[:-KEPT_AUDIO]:
@@ -211,7 +213,7 @@ async def post_job(request: Request) -> Response:
     settings = GenerateSettings.from_json(data.get("settings", {}))
     path = here.audio.path(data["audio"])
 
-    def work(progress: Any) -> Bytes:
+    def work(progress: Progress) -> Bytes:
         from backend.pipeline import generate
 
         performance = generate(path, settings, here.resources, progress)

@@ -30,9 +30,10 @@ from scipy.optimize import minimize
 from backend.cache import cache_folder, content_hash
 from backend.gestures.embed import INNER, WIDTH, Embedder, Encoded, embedder, unit
 from backend.gestures.texts import Inventory, Sample, plain, plain_words, samples_of
-from backend.outputs import replacing
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.progress import Progress
+from SG_dataset.stop_words import EMPTY_WORDS
 
 VERSION = "7"
 SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
@@ -44,10 +45,6 @@ ITSELF_WEIGHT, SENTENCE_WEIGHT, LETTERS_WEIGHT = 1.0, 0.7, 0.8
 GESTURE_DECAY, WORD_DECAY = 0.05, 0.5
 MOST_STEPS = 30
 LEARNING = "Learning the gesture library"
-# Words without a meaning of their own have no letters to remember.
-EMPTY_WORDS = frozenset(
-    "a an the and or but of to in on at by for from with as than then that this is are was be".split()  # noqa: SIM905
-)
 
 # A text of so many words, of which so many are unknown, is not English.
 ENOUGH_WORDS, MOST_UNKNOWN = 12, 0.4
@@ -63,7 +60,7 @@ def letters(word: str) -> Floats:
     """(1024,) hashed letter sequences of a word, length 1: "knocked" and "knocking" are near, "knave" is not."""
     vector = np.zeros(LETTERS, np.float32)
     text = f"<{plain(word)}>"
-    if len(text) > 2 and text[1:-1] not in EMPTY_WORDS:
+    if len(text) > 2 and text[1:-1] not in EMPTY_WORDS:  # those have no letters to remember
         for size in (3, 4, 5):
             for at in range(len(text) - size + 1):
                 vector[zlib.crc32(text[at : at + size].encode()) % LETTERS] += 1.0
@@ -256,8 +253,7 @@ def _load_or_fit(
             return head
     if not learn:
         raise UserError("The gesture library was not learned yet.", "Generate a performance with it.", "not_learned")
-    encoding = progress.span(0.0, 0.1)
-    encoded = model.encode([s.words for s in samples], lambda share: encoding.stage(LEARNING, share))
+    encoded = model.encode([s.words for s in samples], progress.span(0.0, 0.1, LEARNING))
     head = fit(samples, encoded, len(ids), progress.span(0.1, 0.95))
     try:
         _write((keep_in or cache_folder()) / name, head)

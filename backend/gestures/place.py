@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from backend.gestures.phases import Lengths, PhaseTimes
+from backend.speech.sentences import sentence_times
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.timeline import Alternative, Segment, Word
@@ -26,8 +27,6 @@ LATEST = 0.1  # s that a stroke may be off its word
 STEPS = (0.0, 0.03, -0.03, 0.06, -0.06, LATEST, -LATEST)
 AFTER_SENTENCE = 0.5  # s that a hold may outlast its sentence
 BEFORE_SENTENCE = 0.2  # s that a preparation may reach back into the sentence before
-PAUSE = 0.8  # s of silence that end a sentence even without a full stop
-_STOPS = (".", "?", "!", "…", "。", "？", "！")
 
 
 class VariantLike(Protocol):
@@ -85,18 +84,6 @@ class _Placed:
     def before(self) -> float:
         """From the earliest moment this gesture needs the arms until its stroke."""
         return self.lengths.before if self.segment.locked else self.lengths.least_before
-
-
-def sentences(words: Sequence[Word]) -> list[tuple[float, float]]:
-    """For each word the start and end (s) of its sentence; a long pause ends one too."""
-    bounds: list[tuple[float, float]] = []
-    first = 0
-    for i, word in enumerate(words):
-        last = i == len(words) - 1
-        if last or word.text.rstrip("\"'”’)»]").endswith(_STOPS) or words[i + 1].start - word.end > PAUSE:
-            bounds += [(words[first].start, word.end)] * (i + 1 - first)
-            first = i + 1
-    return bounds
 
 
 def find_variant(library: LibraryLike, gesture_id: str, number: int) -> VariantLike:
@@ -250,7 +237,7 @@ def _squeeze(lengths: Lengths, stroke: float, kept: Sequence[_Placed]) -> float 
 
 def _times(kept: Sequence[_Placed], words: Sequence[Word], seconds: float) -> list[Segment]:
     """Starts and ends: natural lengths, given way to sentence bounds and neighbours."""
-    bounds = sentences(words)
+    bounds = sentence_times(words)
     sentence_ends = [end for _, end in bounds]
     starts, holds_end, ends = [], [], []
     for item in kept:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backend.gestures.classifier import scorer_for
 from backend.gestures.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
 from backend.gestures.texts import Inventory
-from backend.speech.sentences import is_english, split_sentences
+from backend.speech.sentences import is_english, split_pieces
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Alternative, Word
@@ -86,7 +86,7 @@ def _asked(
     server: tuple[str, str, str],
 ) -> tuple[list[Choice], list[str]]:
     """A language model's choices. Where it fails there are none: its user chose it over the embedded retriever."""
-    spans = split_sentences(words)
+    spans = split_pieces(words)
     sentences = [[words[i].text for i in span] for span in spans]
     most = max(1, round(density * MAX_PER_SENTENCE))
     try:
@@ -115,7 +115,7 @@ def _embedded(
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
     if not scorer.understands([w.text for w in words]):
         return [], [ONLY_ENGLISH]
-    spans = split_sentences(words)
+    spans = split_pieces(words)
     ids, labels = scorer.ids, scorer.labels
     salience = np.zeros(len(words), np.float32)
     which = np.zeros((len(words), len(ids)), np.float32)

@@ -19,6 +19,7 @@ from backend.models.tokenizer import MARGIN, Tokenizer, VectorQuantizedPart
 from backend.models.weights import Weights
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import blocks, empty
 
 Smoothing = Literal["none", "latent", "frames"]
@@ -64,7 +65,7 @@ def decode_standardised(
     inserts: Inserts = (),
     stride: int = 1,
     piece: int = PIECE,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Codes (2, levels, T) to standardised motion vectors (8 T, 219).
 
@@ -122,7 +123,7 @@ def decode_codes(
     inserts: Inserts = (),
     smoothing: Smoothing | None = None,
     exact: bool = False,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Codes (2, levels, T) to raw motion vectors (8 T, 219). exact: the reference's stride of one token.
 

@@ -30,6 +30,7 @@ from backend.models.sampling import Sampling, pick, pick_rank, reference_ranks, 
 from backend.models.threads import FreeThreads, free_threads
 from backend.models.weights import Weights, expected_shapes
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 
 CONTEXT = 13  # tokens level 0 looks back on, one less than it was trained with, as the reference does
 SHIFT = 7
@@ -112,7 +113,7 @@ def generate_codes(
     top_p: float | None = None,
     exact: bool = False,
     ranks: npt.ArrayLike | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Codes:
     """Raw audio features (T, 437) to codes (2 parts, levels, T).
 
@@ -138,7 +139,7 @@ def generate_many(
     sampling: Sampling | None = None,
     exact: bool = False,
     ranks: Sequence[npt.NDArray[np.int64]] | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> list[Codes]:
     """Several clips side by side in level 0, each as `generate_codes` would alone. Clips may differ in length."""
     clips = [_standardised(weights, audio) for audio in audios]
@@ -205,7 +206,7 @@ def grow(
 class _Run:
     """One call of `generate_many`."""
 
-    def __init__(self, engine: Engine, progress: Any, threads: FreeThreads) -> None:
+    def __init__(self, engine: Engine, progress: Progress | None, threads: FreeThreads) -> None:
         self.engine, self.progress, self.threads = engine, progress, threads
 
     def _check(self) -> None:

@@ -14,7 +14,7 @@ from sg_blender_addon.core.files import check_writable, replacing
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 
-__all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_motion", "write_report"]
+__all__ = ["SUFFIXES", "check", "write", "write_motion", "write_report"]
 
 SUFFIXES = (".bvh", ".npz", ".mp4", ".gif", ".png")
 
@@ -61,8 +61,7 @@ def write(path: str | Path, performance: Performance, audio: Audio, progress: Pr
 
 def write_motion(path: str | Path, motion: Motion, progress: Progress) -> None:
     """One motion as BVH."""
-    with replacing(path) as temporary:
-        write_bvh(motion, temporary, told=lambda share: progress.stage("Writing", share))
+    write_bvh(motion, path, progress=progress)
 
 
 def write_report(path: str | Path, performance: Performance) -> None:

@@ -51,7 +51,7 @@ class Transcript(list[Word]):
 
 
 # Takes samples, the language if known, and whom to tell how many seconds of them are done (who may raise `Cancelled`).
-Engine = Callable[[Floats, str | None, Callable[[float], None]], tuple[list[Heard], str]]
+Engine = Callable[[Floats, str | None, Progress], tuple[list[Heard], str]]
 
 
 def transcribe(
@@ -79,17 +79,13 @@ def transcribe(
     heard: list[Heard] = []
     found = language
     for start, end in _pieces(audio.seconds, voice):
-        told = _reporter(progress.span(start / audio.seconds, end / audio.seconds), end - start)
-        told(0.0)
-        part, found = recognise(audio.clip(start, end), found or None, told)
-        heard += [Heard(h.text, h.start + start, h.end + start) for h in part]
+        part = progress.span(start / audio.seconds, end / audio.seconds, "transcribe")
+        part.stage("transcribe")
+        told, found = recognise(audio.clip(start, end), found or None, part)
+        heard += [Heard(h.text, h.start + start, h.end + start) for h in told]
     words = join_words(heard, audio.seconds, found or "en")
     words = [w for w in words if _voiced(w, voice)]
     return Transcript(words, found or "en", [] if words else ["No speech was found in the recording."])
-
-
-def _reporter(progress: Progress, seconds: float) -> Callable[[float], None]:
-    return lambda done: progress.stage("transcribe", done / seconds)
 
 
 def _pieces(seconds: float, voice: Floats) -> Iterator[tuple[float, float]]:
@@ -182,7 +178,7 @@ def _faster_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("faster-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats, spoken: str | None, progress: Progress) -> tuple[list[Heard], str]:
         segments, info = whisper.transcribe(
             samples,
             language=spoken if whisper.model.is_multilingual else "en",
@@ -194,7 +190,7 @@ def _faster_whisper(model: str, language: str) -> Engine:
         heard: list[Heard] = []
         for segment in segments:  # each is recognised when it is asked for
             heard += [Heard(w.word, float(w.start), float(w.end)) for w in segment.words or []]
-            told(float(segment.end))
+            progress.stage("transcribe", float(segment.end) / float(info.duration))
         return heard, str(info.language)
 
     return recognise
@@ -236,7 +232,7 @@ def _openai_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("openai-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats, spoken: str | None, progress: Progress) -> tuple[list[Heard], str]:
         result = whisper.transcribe(
             samples,
             language=spoken if whisper.is_multilingual else "en",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.files import replacing
 from .api import Api
 from .connection import BackendChoice, Connection
 from .editing import GestureInfo, catalogue
@@ -63,6 +63,5 @@ def _fetch(api: Api, request: PictureRequest, gestures: Sequence[GestureInfo], c
                 raise
             continue  # the other gestures may have theirs
         if data.startswith(PNG):
-            temporary = path.with_suffix(".new")
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                temporary.write_bytes(data)

@@ -163,9 +163,9 @@ def test_committed_recipes_can_be_read():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nme: x", "unknown entry 'nme'"),
-        ("tokenizer: {body_width: wide}", "wrong value: 'wide'"),
-        ("tokenizer: 3", "table"),
+        ("nme: x", "'nme' is unknown"),
+        ("tokenizer: {body_width: wide}", "'tokenizer.body_width' has a wrong value: 'wide'"),
+        ("tokenizer: 3", "'tokenizer' must be an object"),
         ("[", "not valid YAML"),
     ],
 )

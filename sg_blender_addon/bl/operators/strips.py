@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ...client.editing import Rearranged, rearrange, regenerate_range
 from ...client.job import Job
 from ...core.bvh import write_bvh
 from ...core.errors import UserError
+from ...core.files import replacing
 from .. import compat, editing, gestures, job_runner, metadata, nla, performance, takes
 from .. import request as shot
 from .base import GesticulatorOperator, waits
@@ -204,19 +204,9 @@ class GESTICULATOR_OT_export(GesticulatorOperator, bpy.types.Operator):
 def _write(path: Path, answer: Rearranged, words: list[dict[str, object]]) -> str:
     """Both files or none; nothing half-written."""
     report = {"words": words, "segments": [segment.to_json() for segment in answer.take.segments]}
-    fresh, fresh_report = path.with_suffix(".new.bvh"), path.with_suffix(".new.json")
-    try:
+    with replacing(path) as fresh, replacing(path.with_suffix(".json")) as fresh_report:
         write_bvh(answer.take.merged, fresh)
         fresh_report.write_text(json.dumps(report, indent=1), "utf-8")
-        os.replace(fresh, path)
-        os.replace(fresh_report, path.with_suffix(".json"))
-    except OSError as error:
-        raise UserError(
-            f"The files cannot be written: {error.strerror or error}", "Choose another place.", "cannot_write"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
-        fresh_report.unlink(missing_ok=True)
     return f"Wrote {path.name} and {path.with_suffix('.json').name}"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.gestures.phases import Lengths, Placement
-from backend.gestures.place import LATEST, place, sentences
+from backend.gestures.place import LATEST, place
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Segment, Word
 from tests.backend.toys import ToyChoice, ToyGesture, ToyLibrary, ToyPhases, ToyVariant, words
@@ -142,9 +142,17 @@ def test_dense_choices_never_drift_and_never_collide(gaps: list[float], confiden
         assert second.stroke_start >= first.stroke_end - 1e-6
 
 
-def test_sentences_end_at_stops_and_pauses() -> None:
-    spoken = [Word("So.", 0, 0.3), Word("Go", 0.4, 0.6), Word("on", 0.7, 0.9), Word("then", 3.0, 3.2)]
-    assert sentences(spoken) == [(0, 0.3), (0.4, 0.9), (0.4, 0.9), (3.0, 3.2)]
+def test_a_hold_is_cut_at_its_sentences_end_and_not_at_an_abbreviation() -> None:
+    def end(text: str) -> float:
+        """Where a gesture on the second word ends."""
+        spoken = [Word(t, 2.0 + 0.1 * i, 2.1 + 0.1 * i) for i, t in enumerate(text.split())]
+        held = ToyVariant("0031", 1, seconds=4.0, phases=ToyPhases(retraction=3.5))
+        (segment,), _ = place([ToyChoice(1)], spoken, ToyLibrary({"0031": ToyGesture("0031", "PALM", (held,))}), 9.0)
+        return segment.end
+
+    whole = end("We met Doctor Miller at 3 pm in the US today and so forth.")
+    assert end("We met Dr. Miller at 3 p.m. in the U.S. today and so forth.") == whole
+    assert end("We met. Doctor Miller at 3 pm in the US today and so forth.") < whole - 0.1
 
 
 def test_phases_squeeze_in_order_and_play_forwards() -> None:

