@@ -14,10 +14,11 @@ import pytest
 
 from backend.analysis import as_heard, find_words, load, read_script
 from backend.gestures.place import LATEST
-from backend.pipeline import Performance, generate_performance
+from backend.pipeline import generate_performance
 from backend.resources import Resources
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment
