@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from sg_blender_addon.core.lazy import attributes
 
 if TYPE_CHECKING:
-    from SG_dataset.compiler.compile import Phases, compile_variant
+    from SG_dataset.compiler.compile import compile_variant
     from SG_dataset.library import Library, write_library
     from SG_dataset.notation.read import parse_gesture, read_gesture
     from SG_dataset.notation.records import GestureSpec
     from SG_dataset.open import open_library
+    from SG_dataset.phases import Phases
     from SG_dataset.records import Gesture, NewGesture, NewVariant, Variant
 
 __all__ = [
@@ -43,7 +44,7 @@ __getattr__ = attributes(
         "Library": "SG_dataset.library",
         "NewGesture": "SG_dataset.records",
         "NewVariant": "SG_dataset.records",
-        "Phases": "SG_dataset.compiler.compile",
+        "Phases": "SG_dataset.phases",
         "Variant": "SG_dataset.records",
         "compile_variant": "SG_dataset.compiler.compile",
         "open_library": "SG_dataset.open",

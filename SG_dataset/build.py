@@ -13,10 +13,11 @@ from PIL import Image as PillowImage
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from SG_dataset.compiler.compile import compile_variant
-from SG_dataset.drawing.sheet import PhaseTimes, thumbnail
+from SG_dataset.drawing.sheet import thumbnail
 from SG_dataset.library import BUILT, FILE, write_library
 from SG_dataset.notation.read import FOLDER, read_gestures
 from SG_dataset.notation.records import GestureSpec
+from SG_dataset.phases import Phases
 from SG_dataset.records import NewGesture, NewVariant
 
 INFO = {
@@ -29,7 +30,7 @@ PICTURE = 192  # pixels
 LOCK_PATIENCE = 600.0  # seconds to wait for another process that is building
 
 
-def picture(motion: Motion, phases: PhaseTimes, size: int = PICTURE) -> bytes:
+def picture(motion: Motion, phases: Phases, size: int = PICTURE) -> bytes:
     """A small PNG of the stroke, with its path."""
     image = PillowImage.fromarray(thumbnail(motion, phases, size))
     out = io.BytesIO()

@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import FINGER_JOINTS, SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import arm as arms
 from SG_dataset.compiler.collide import Capsules, depths
-from SG_dataset.compiler.compile import Compiled, Phases, compile_variant
+from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.compiler.hands import hand_point
 from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, rest_place
@@ -29,8 +28,7 @@ from SG_dataset.notation.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation.read import read_gesture, shared_poses
 from SG_dataset.notation.records import GestureSpec, HandKey
 from SG_dataset.notation.shapes import FLEXION_LIMITS
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 SPEED, ACCELERATION, JERK = 344.0, 4312.0, 212_629.0  # cm/s, cm/s2, cm/s3 at 30 samples per second
 # rad/s between consecutive frames, any joint: the fastest joint of the authored gestures turns at 19 rad/s and 99 of

@@ -16,18 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import replacing
-from SG_dataset.compiler.compile import Phases
 from SG_dataset.motion_codec import FORMAT, encode_motion
 from SG_dataset.notation.records import Example
+from SG_dataset.phases import Phases
 from SG_dataset.records import Gesture, NewGesture, Variant
 from SG_dataset.search import SearchIndex
-
-Floats = NDArray[np.floating[Any]]
 
 BUILT = Path(__file__).parent / "built"
 FILE = "library.zip"

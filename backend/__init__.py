@@ -16,11 +16,11 @@ from sg_blender_addon.core.lazy import attributes
 if TYPE_CHECKING:
     from backend.models.weights import Weights
     from backend.outputs import write
-    from backend.performance import Performance
     from backend.pipeline import generate
     from backend.resources import Resources
     from backend.speech.audio import Audio, load_audio
     from sg_blender_addon.core.errors import Cancelled, UserError
+    from sg_blender_addon.core.performance import Performance
     from sg_blender_addon.core.progress import Progress
     from sg_blender_addon.core.protocol import GenerateSettings
     from sg_blender_addon.core.timeline import Segment, Word
@@ -49,7 +49,7 @@ __getattr__ = attributes(
         "Audio": "backend.speech.audio",
         "Cancelled": "sg_blender_addon.core.errors",
         "GenerateSettings": "sg_blender_addon.core.protocol",
-        "Performance": "backend.performance",
+        "Performance": "sg_blender_addon.core.performance",
         "Progress": "sg_blender_addon.core.progress",
         "Resources": "backend.resources",
         "Segment": "sg_blender_addon.core.timeline",

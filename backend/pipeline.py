@@ -15,13 +15,14 @@ import numpy.typing as npt
 
 from backend.analysis import Prepared, prepare
 from backend.gestures import place, retrieve
+from backend.gestures.choice import Choice
 from backend.motion import blend, blend_codes, postprocess, rhythm
-from backend.performance import Performance
 from backend.resources import Resources
 from backend.speech import features
 from backend.speech.audio import Audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
@@ -38,7 +39,7 @@ def find_segments(
         return [], []
     library = resources.library(settings.library)
     warnings: list[str] = []
-    choices: list[retrieve.Choice] = []
+    choices: list[Choice] = []
     if wanted:
         try:
             choices, warnings = retrieve.choose(

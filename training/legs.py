@@ -8,14 +8,14 @@ import numpy as np
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 
 _STRAIGHT = 0.999  # of the leg's length: a fully straight knee has no bending plane and pops
 
 
-def plant(motion: Motion, ankles: dict[str, Array], feet: dict[str, Array] | None = None) -> Motion:
+def plant(motion: Motion, ankles: dict[str, Floats], feet: dict[str, Floats] | None = None) -> Motion:
     """Bend the legs so that each ankle is at `ankles[side]` ((F, 3) or (3,), world cm).
 
     The knees keep the bending direction of the motion. The world rotation of each foot is kept, or set to
@@ -46,7 +46,7 @@ def plant(motion: Motion, ankles: dict[str, Array], feet: dict[str, Array] | Non
     return replace(motion, rotations=rot.continuous(rotations))
 
 
-def _lower_hips(motion: Motion, goals: dict[str, Array]) -> Motion:
+def _lower_hips(motion: Motion, goals: dict[str, Floats]) -> Motion:
     """Bring the hips down, frame by frame, until both ankles can be reached."""
     skeleton = motion.skeleton
     root = motion.root_positions.copy()

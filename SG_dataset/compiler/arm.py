@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast, timing
-
-Floats = NDArray[np.floating[Any]]
 
 _X, _Y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 TWIST_SHARE = 0.65  # of the forearm's twist that the ForeArm joint takes; the rest is in the Hand joint

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from SG_dataset.compiler import arm, collide, fast, timing
 from SG_dataset.compiler.hands import Targets
 from SG_dataset.compiler.scene import Scene, body_capsules
 from SG_dataset.notation.shapes import tip_positions
-
-Floats = NDArray[np.floating[Any]]
 
 ROUNDS = 3
 LONGEST_PUSH = 14.0  # cm in one round

@@ -11,19 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast
 from SG_dataset.compiler.legs import plant_feet
 
-Floats = NDArray[np.floating[Any]]
 Curves = Mapping[str, Floats]
 
 SPINE_SHARES = (0.35, 0.35, 0.30)  # of a turn of the trunk, joint by joint

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from SG_dataset.compiler import fast
-
-Floats = NDArray[np.floating[Any]]
 
 
 class Capsules(NamedTuple):

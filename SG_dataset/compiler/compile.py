@@ -6,12 +6,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.joint_groups import FINGER_JOINTS
 from sg_blender_addon.core.motion import Motion
@@ -24,22 +23,11 @@ from SG_dataset.compiler.hands import Targets, hand_targets
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, Scene
 from SG_dataset.notation.read import HANDS, with_times
 from SG_dataset.notation.records import GestureSpec, HandKey, Key, VariantSpec
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 FPS = 60.0
 LEAD, TAIL = 0.15, 0.20  # seconds of rest before and after
 RESTING = HandKey(rest=True)
-
-
-@dataclass(frozen=True)
-class Phases:
-    """Seconds from the clip's start; `stroke` is the instant that belongs on the word's onset."""
-
-    stroke_start: float
-    stroke: float
-    stroke_end: float
-    retraction: float
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,10 @@ taken at once and one constant matrix adds them up.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core.arrays import Floats
 
 SHORT = 120  # rows; above it the calls no longer cost more than the arithmetic
 _TINY = 1e-12

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from SG_dataset.compiler import collide, fast, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
@@ -21,7 +20,6 @@ from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation.records import Cycle, HandKey, Key
 from SG_dataset.notation.shapes import TIPS, hand_shape, tip_positions
 
-Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
 WAY_OUT, WAY_ROUND = np.array([1.5, 0.0, 5.0]), np.array([20.0, 2.0, -5.0])  # cm: arcs between rest and a gesture
 SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on

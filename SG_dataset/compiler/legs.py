@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast
 
-Floats = NDArray[np.floating[Any]]
 TOE_OUT = np.radians(7.0)
 KNEE_SLACK = 0.02  # cm short of straight and of folded legs
 

@@ -7,20 +7,17 @@ breathing and sway of a person who listens; `rest_pose` is the still pose that c
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.joint_groups import FINGER_JOINTS, SIDES
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.arm import TWIST_SHARE
 from SG_dataset.compiler.legs import plant_feet
 from SG_dataset.notation.shapes import hand_shape
-
-Floats = NDArray[np.floating[Any]]
 
 KNEE_DROP = 0.8  # cm the hips sink so that the knees are not locked
 ARM_ANGLES = {"abduct": 13.0, "forward": 4.0, "inward": 22.0, "elbow": 24.0, "pronate": 4.0, "wrist_flex": 6.0}

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast
 from SG_dataset.compiler.collide import Capsules
 from SG_dataset.notation.landmarks import CAPSULES
 
-Floats = NDArray[np.floating[Any]]
 MIRROR_POINT = np.array([-1.0, 1.0, 1.0])
 MIRROR_TURN = np.array([1.0, 1.0, -1.0, -1.0])
 

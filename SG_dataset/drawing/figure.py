@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import Skeleton
@@ -21,7 +22,6 @@ from SG_dataset.drawing.mesh import Body, build_body, rest_positions
 from SG_dataset.drawing.raster import Camera, outlines, rasterise
 
 Image = NDArray[np.uint8]
-Floats = NDArray[np.floating[Any]]
 View = Literal["front", "three_quarter", "hand"] | float
 
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)

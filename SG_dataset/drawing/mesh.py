@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 
-Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Colour = tuple[float, float, float]
 Weights = list[tuple[int, float]]

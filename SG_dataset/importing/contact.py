@@ -9,19 +9,17 @@ by a two-bone solve; hand orientations stay as they were. Between near and far t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.importing.smooth import low_pass
 
-Floats = NDArray[np.floating[Any]]
 Points = Mapping[str, Floats]
 
 HEAD_UP = 8.0  # cm from the head joint to the middle of the head

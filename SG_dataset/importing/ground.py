@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
@@ -23,8 +22,6 @@ from SG_dataset.compiler.legs import KNEE_SLACK
 from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.retarget import Posed
 from SG_dataset.importing.smooth import low_pass
-
-Floats = NDArray[np.floating[Any]]
 
 UP = np.array([0.0, 1.0, 0.0])
 AHEAD = np.array([0.0, 0.0, 1.0])

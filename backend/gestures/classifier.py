@@ -29,10 +29,12 @@ from scipy.optimize import minimize
 
 from backend.cache import cache_folder, content_hash
 from backend.gestures.embed import INNER, WIDTH, Embedder, Encoded, embedder, unit
-from backend.gestures.texts import Inventory, Sample, plain, plain_words, samples_of
+from backend.gestures.texts import Sample, plain, plain_words, samples_of
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.progress import Progress
+from SG_dataset.library import Library
 from SG_dataset.stop_words import EMPTY_WORDS
 
 VERSION = "7"
@@ -49,14 +51,12 @@ LEARNING = "Learning the gesture library"
 # A text of so many words, of which so many are unknown, is not English.
 ENOUGH_WORDS, MOST_UNKNOWN = 12, 0.4
 
-Floats = NDArray[np.float32]
-
 
 # ---------------------------------------------------------------------------------------------------------- features
 
 
 @lru_cache(maxsize=20_000)
-def letters(word: str) -> Floats:
+def letters(word: str) -> Floats32:
     """(1024,) hashed letter sequences of a word, length 1: "knocked" and "knocking" are near, "knave" is not."""
     vector = np.zeros(LETTERS, np.float32)
     text = f"<{plain(word)}>"
@@ -69,7 +69,7 @@ def letters(word: str) -> Floats:
     return np.asarray(unit(vector), np.float32)
 
 
-def _around(words: Floats) -> Floats:
+def _around(words: Floats32) -> Floats32:
     """Each word with two neighbours to either side, length 1."""
     reach = len(WINDOW) // 2
     padded = np.pad(words, ((reach, reach), (0, 0)))
@@ -77,25 +77,25 @@ def _around(words: Floats) -> Floats:
     return unit(np.asarray(mixed, np.float32))
 
 
-def gesture_features(words: Sequence[str], encoded: Encoded) -> Floats:
+def gesture_features(words: Sequence[str], encoded: Encoded) -> Floats32:
     """(n, 2560) per word, for *which gesture*."""
     sentence = np.repeat(encoded.sentence[None], len(words), axis=0)
     spelled = np.stack([letters(w) for w in words]) if words else np.zeros((0, LETTERS), np.float32)
     return _weighed(_around(encoded.words), _around(encoded.inner[-1]), encoded.inner[0], sentence, spelled)
 
 
-def _weighed(near: Floats, near_inner: Floats, itself: Floats, sentence: Floats, spelled: Floats) -> Floats:
+def _weighed(near: Floats32, near_inner: Floats32, itself: Floats32, sentence: Floats32, spelled: Floats32) -> Floats32:
     parts = [unit(near), unit(near_inner), ITSELF_WEIGHT * unit(itself)]
     parts += [SENTENCE_WEIGHT * unit(sentence), LETTERS_WEIGHT * unit(spelled)]
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
-def word_features(encoded: Encoded) -> Floats:
+def word_features(encoded: Encoded) -> Floats32:
     """(n, 1152) per word, for *which word*."""
     return np.concatenate([unit(encoded.words), *map(unit, encoded.inner)], axis=1).astype(np.float32)
 
 
-def sample_features(sample: Sample, encoded: Encoded) -> Floats:
+def sample_features(sample: Sample, encoded: Encoded) -> Floats32:
     """(2560,) of a sample: its marked word's, or of a phrase its words' mean."""
     if sample.index >= 0:
         return np.asarray(gesture_features(sample.words, encoded)[sample.index])
@@ -114,23 +114,23 @@ class Head:
     `typical` is the probability of most marked words. Without any marked word `salience` is zero: all count alike.
     """
 
-    which: Floats
-    which_bias: Floats
-    salience: Floats
+    which: Floats32
+    which_bias: Floats32
+    salience: Floats32
     salience_bias: float
     typical: float
 
-    def gestures(self, x: Floats) -> Floats:
+    def gestures(self, x: Floats32) -> Floats32:
         """(n, G) probabilities of the gestures for gesture features (n, 2560)."""
         return _softmax(x @ self.which + self.which_bias)
 
-    def word(self, x: Floats) -> Floats:
+    def word(self, x: Floats32) -> Floats32:
         """(n,) 0..1 for word features: 1 for a word that calls for a gesture as clearly as most marked words do."""
         likely = 1.0 / (1.0 + np.exp(-np.clip(x @ self.salience + self.salience_bias, -30.0, 30.0)))
         return np.asarray(np.minimum(likely / self.typical, 1.0), np.float32)
 
 
-def _softmax(logits: Floats) -> Floats:
+def _softmax(logits: Floats32) -> Floats32:
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
 
@@ -150,7 +150,7 @@ def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int, pro
     return replace(head, typical=float(np.median(head.word(np.concatenate(marked)))))
 
 
-def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats, float]:
+def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats32, float]:
     """The word model, from each example's marked word, its other words, and the words of plain speech."""
     told = [(s, e) for s, e in zip(samples, encoded, strict=True) if s.index >= 0 or s.gesture < 0]
     x = np.concatenate([word_features(e) for _, e in told])
@@ -160,8 +160,8 @@ def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: 
 
 
 def _regression(
-    x: Floats, y: NDArray[np.int64], weight: Floats, classes: int, decay: float, progress: Progress
-) -> tuple[Floats, Floats]:
+    x: Floats32, y: NDArray[np.int64], weight: Floats32, classes: int, decay: float, progress: Progress
+) -> tuple[Floats32, Floats32]:
     """Multinomial logistic regression by L-BFGS: weights (d, k) and bias (k,) from x (n, d), classes y (n,)."""
     rows, shape = np.arange(len(y)), (x.shape[1], classes)
     evaluations = 0
@@ -191,7 +191,7 @@ class Scorer:
     sentence model is missing."""
 
     def __init__(
-        self, library: Inventory, keep_in: Path | None = None, progress: Progress | None = None, *, learn: bool = True
+        self, library: Library, keep_in: Path | None = None, progress: Progress | None = None, *, learn: bool = True
     ) -> None:
         """keep_in: where a fresh fit is to be kept; unless said in the user's cache folder, if that can be written.
 
@@ -205,12 +205,12 @@ class Scorer:
         self._all_alike = all(s.index < 0 for s in samples)
         self._head = _load_or_fit(samples, self.ids, self._embedder, keep_in, progress or Progress(), learn)
 
-    def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
+    def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats32, Floats32]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
         coded = zip(sentences, self._embedder.encode(sentences), strict=True)
         return [(self._salience(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
 
-    def _salience(self, words: Sequence[str], encoded: Encoded) -> Floats:
+    def _salience(self, words: Sequence[str], encoded: Encoded) -> Floats32:
         salience = self._head.word(word_features(encoded))
         if self._all_alike:
             common = EMPTY_WORDS | plain_words()
@@ -222,10 +222,10 @@ class Scorer:
         return len(words) < ENOUGH_WORDS or self._embedder.unknown(words) < MOST_UNKNOWN
 
 
-_latest: list[tuple[Inventory, Scorer]] = []
+_latest: list[tuple[Library, Scorer]] = []
 
 
-def scorer_for(library: Inventory, progress: Progress | None = None, *, learn: bool = True) -> Scorer:
+def scorer_for(library: Library, progress: Progress | None = None, *, learn: bool = True) -> Scorer:
     """The scorer of a library; the last one is kept in memory, since a server asks for the same again and again.
 
     Without `learn` a library that was never fitted is a `UserError`, at once.

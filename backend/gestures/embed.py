@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from backend.models.threads import one_thread
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 
@@ -33,8 +33,6 @@ INNER = (2, 5)
 MAX_TOKENS = 254
 BATCH_TOKENS = 4096
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
@@ -44,9 +42,9 @@ class Encoded:
     sentence. Not normalised. Words beyond the model's length have zero vectors.
     """
 
-    sentence: Floats
-    words: Floats
-    inner: Floats
+    sentence: Floats32
+    words: Floats32
+    inner: Floats32
 
 
 def model_folder() -> Path | None:
@@ -148,7 +146,7 @@ def _cut(ids: list[int]) -> list[int]:
     return ids if len(ids) <= MAX_TOKENS + 2 else [*ids[: MAX_TOKENS + 1], ids[-1]]
 
 
-def _pooled(hidden: Floats, word_ids: list[int | None], count: int) -> Encoded:
+def _pooled(hidden: Floats32, word_ids: list[int | None], count: int) -> Encoded:
     """From (layers, tokens, 384), the last layer last."""
     words = np.zeros((len(hidden), count, WIDTH), np.float32)
     sizes = np.zeros(count, np.float32)
@@ -182,6 +180,6 @@ def embedder() -> Embedder:
         ) from error
 
 
-def unit(x: Floats) -> Floats:
+def unit(x: Floats32) -> Floats32:
     """Rows scaled to length 1; zero rows stay zero."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)

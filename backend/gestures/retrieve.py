@@ -8,18 +8,18 @@ is better than none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.gestures.choice import Choice
 from backend.gestures.classifier import scorer_for
 from backend.gestures.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
-from backend.gestures.texts import Inventory
 from backend.speech.sentences import is_english, split_pieces
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Alternative, Word
+from SG_dataset.library import Library
 
 METHODS = ("embedded", "openai", "off")
 ALTERNATIVES = 5
@@ -35,22 +35,10 @@ REPEAT_LOSS = 0.6
 REPEAT_SECONDS = 20.0
 SENTENCES = 16  # scored at once: well under a second until a cancel is seen
 
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A gesture for a word; `alternatives` are the next best for the same word, best first."""
-
-    word_index: int
-    gesture_id: str
-    confidence: float
-    alternatives: tuple[Alternative, ...] = ()
-
 
 def choose(
     words: Sequence[Word],
-    library: Inventory,
+    library: Library,
     method: str = "embedded",
     density: float = 0.5,
     seed: int = 0,
@@ -79,7 +67,7 @@ def choose(
 
 def _asked(
     words: Sequence[Word],
-    library: Inventory,
+    library: Library,
     density: float,
     seed: int,
     progress: Progress | None,
@@ -107,7 +95,7 @@ def _asked(
 
 
 def _embedded(
-    words: Sequence[Word], library: Inventory, density: float, seed: int, progress: Progress | None
+    words: Sequence[Word], library: Library, density: float, seed: int, progress: Progress | None
 ) -> tuple[list[Choice], list[str]]:
     try:
         scorer = scorer_for(library, progress)
@@ -136,8 +124,8 @@ def least_score(density: float) -> float:
 
 def select(
     words: Sequence[Word],
-    salience: Floats,
-    which: Floats,
+    salience: Floats32,
+    which: Floats32,
     ids: Sequence[str],
     labels: Sequence[str],
     density: float,
@@ -166,7 +154,7 @@ def select(
 
 
 def _choice(
-    i: int, g: int, score: float, salience: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
+    i: int, g: int, score: float, salience: Floats32, which: Floats32, ids: Sequence[str], labels: Sequence[str]
 ) -> Choice:
     ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][
         :ALTERNATIVES

@@ -17,17 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.gestures.phases import Placement
-from backend.gestures.place import LibraryLike, VariantLike, find_variant
+from backend.gestures.place import find_variant
 from backend.motion.postprocess import make_continuous
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK, arm_joints, arm_side, trunk_joints
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import Skeleton
 from sg_blender_addon.core.storage import copy, release
 from sg_blender_addon.core.timeline import Segment
+from SG_dataset.library import Library
+from SG_dataset.records import Variant
 
 # Share of the gesture in joints that also follow the speech, and the angle (degrees from the clip's first pose) from
 # which on the joint belongs to the gesture altogether: a bow bows, a nod nods.
@@ -44,7 +46,7 @@ CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the 
 class Shares:
     """How much of the gesture each joint takes (J,), 0..1, at full weight, and whether its legs and root take part."""
 
-    joints: Array
+    joints: Floats
     legs: bool
 
     @classmethod
@@ -119,7 +121,7 @@ def touches_face(clip: Motion, hand: str, around: float) -> bool:
     return False
 
 
-def _mix(base: Array, clip: Array, weight: Array) -> Array:
+def _mix(base: Floats, clip: Floats, weight: Floats) -> Floats:
     """Mix (F, J, 4) by weight (F, J) in the space of rotation logarithms.
 
     A spherical interpolation turns wildly where two moving rotations come to be half a turn apart, which elbows and
@@ -139,7 +141,7 @@ def _window(rhythm: Motion, start: float, end: float) -> tuple[int, int]:
     return max(0, int(np.floor(start * rhythm.fps))), min(len(rhythm), int(np.ceil(end * rhythm.fps)) + 1)
 
 
-def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, variant: VariantLike) -> None:
+def _layer(rotations: Floats, roots: Floats, rhythm: Motion, placed: Placement, variant: Variant) -> None:
     """Lay one clip over `rotations` (F, J, 4) and `roots` (F, 3), in place."""
     first, last = _window(rhythm, placed.start, placed.end)
     if last <= first:
@@ -155,7 +157,7 @@ def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, va
         roots[first:last] += weight[:, None] * (shown.root_positions - clip.root_positions[0])
 
 
-def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Placement, variant: VariantLike) -> None:
+def _layer_decoded(rotations: Floats, rhythm: Motion, decoded: Motion, placed: Placement, variant: Variant) -> None:
     """Lay the upper body of `decoded` (the same time, from codes) over the time of one gesture, in place."""
     start, end = placed.start - CODE_MARGIN / 2, placed.end + CODE_MARGIN / 2
     first, last = _window(rhythm, start, end)
@@ -168,7 +170,7 @@ def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Pl
     _mix_window(rotations[first:last], decoded.at(times).rotations, weight, placed, times)
 
 
-def _mix_window(window: Array, shown: Array, weight: Array, placed: Placement, times: Array) -> None:
+def _mix_window(window: Floats, shown: Floats, weight: Floats, placed: Placement, times: Floats) -> None:
     joints = np.flatnonzero(weight.max(axis=0) > 0)
     middle = int(np.searchsorted(times, (placed.stroke_start + placed.retraction) / 2))
     # Way in and way out may need different signs: they meet in the hold, where the weight does not change.
@@ -177,7 +179,7 @@ def _mix_window(window: Array, shown: Array, weight: Array, placed: Placement, t
             window[part, joints] = _mix(window[part, joints], shown[part][:, joints], weight[part][:, joints])
 
 
-def placement(segment: Segment, variant: VariantLike, seconds: float) -> Placement:
+def placement(segment: Segment, variant: Variant, seconds: float) -> Placement:
     """The phases of a segment on a timeline of `seconds`."""
     return Placement.of(variant.phases, variant.seconds, segment.start, segment.stroke, segment.end, seconds)
 
@@ -185,7 +187,7 @@ def placement(segment: Segment, variant: VariantLike, seconds: float) -> Placeme
 def blend(
     rhythm: Motion,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     *,
     decoded: Motion | None = None,
     progress: Progress | None = None,
@@ -211,6 +213,6 @@ def blend(
     return replace(rhythm, root_positions=roots, rotations=rotations)
 
 
-def placements(segments: Sequence[Segment], library: LibraryLike, seconds: float) -> list[Placement]:
+def placements(segments: Sequence[Segment], library: Library, seconds: float) -> list[Placement]:
     """The phases of all segments, in their order."""
     return [placement(s, find_variant(library, s.gesture_id, s.variant), seconds) for s in segments]

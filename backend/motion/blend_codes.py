@@ -22,7 +22,7 @@ import torch
 
 from backend.cache import CodeCache
 from backend.gestures.phases import Placement
-from backend.gestures.place import LibraryLike, VariantLike, find_variant
+from backend.gestures.place import find_variant
 from backend.models.codec import encode_motion
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.weights import Weights
@@ -33,6 +33,8 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Segment
+from SG_dataset.library import Library
+from SG_dataset.records import Variant
 
 Codes = npt.NDArray[np.int64]
 
@@ -58,7 +60,7 @@ def token_span(placed: Placement, tokens: int) -> tuple[int, int]:
 
 
 def encode_clip(
-    weights: Weights, variant: VariantLike, placed: Placement, span: tuple[int, int], cache: CodeCache
+    weights: Weights, variant: Variant, placed: Placement, span: tuple[int, int], cache: CodeCache
 ) -> Codes:
     """Codes (2, levels, n) of a variant as it is placed, on the token grid of the timeline."""
     first, last = span
@@ -72,7 +74,7 @@ def encode_clip(
     return known.astype(np.int64)
 
 
-def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCache) -> float:
+def reconstruction_error(weights: Weights, variant: Variant, cache: CodeCache) -> float:
     """What encoding and decoding does to a variant: mean angle (degrees) of the gesturing arms' joints in the hold."""
     clip = variant.motion()
     key = _key(weights, clip, "error")
@@ -96,7 +98,7 @@ def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCach
 def choose(
     weights: Weights,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     how: str,
     cache: CodeCache,
     progress: Progress | None = None,
@@ -111,7 +113,7 @@ def choose(
     return result
 
 
-def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: CodeCache) -> Segment:
+def measured(weights: Weights, segment: Segment, library: Library, cache: CodeCache) -> Segment:
     """The segment with "auto" turned into what does its gesture no harm; any other choice stands."""
     if segment.blend != "auto":
         return segment
@@ -121,7 +123,7 @@ def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: Co
 
 
 def lay_over(
-    weights: Weights, codes: Codes, segments: Sequence[Segment], library: LibraryLike, seconds: float, cache: CodeCache
+    weights: Weights, codes: Codes, segments: Sequence[Segment], library: Library, seconds: float, cache: CodeCache
 ) -> tuple[Codes, tuple[tuple[int, int], ...]]:
     """The rhythm's codes (2, levels, T) with the "codes" segments laid over them, and the gestures' token spans."""
     merged, spans = codes.copy(), []
@@ -167,7 +169,7 @@ def decoded_motion(
     weights: Weights,
     codes: Codes,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     seconds: float,
     cache: CodeCache,
     *,

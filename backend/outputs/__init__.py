@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.performance import Performance
 from backend.speech.audio import Audio
 from sg_blender_addon.core.bvh import write_bvh
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import check_writable, replacing
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 
 __all__ = ["SUFFIXES", "check", "write", "write_motion", "write_report"]

@@ -17,8 +17,9 @@ import bpy
 
 from ..core import clips
 from ..core.bone_maps import BoneMap
-from ..core.clips import Clip, Performance
+from ..core.clips import Clip
 from ..core.errors import UserError
+from ..core.performance import Performance
 from ..core.strip_plan import Span
 from ..core.timeline import Segment
 from . import baking, compat, metadata, strips

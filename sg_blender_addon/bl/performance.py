@@ -8,8 +8,8 @@ from pathlib import Path
 
 import bpy
 
-from ..client.generation import Take
 from ..client.job import Control, Job
+from ..core.performance import Performance
 from . import nla, properties, takes
 from .linking import Applied
 from .request import Shot
@@ -18,7 +18,7 @@ from .steps import BUILDING, Steps, persistent
 WARNINGS_SHOWN = 4
 
 
-def apply(shot: Shot, take: Take) -> Steps[str]:
+def apply(shot: Shot, take: Performance) -> Steps[str]:
     """Put the take on the shot's character; returns a line to report. UserError leaves the scene untouched."""
     shot.find()
     name = takes.new_name()
@@ -40,7 +40,7 @@ def apply(shot: Shot, take: Take) -> Steps[str]:
     return _summary(take, applied)
 
 
-def _keep(path: Path, take: Take, control: Control) -> None:
+def _keep(path: Path, take: Performance, control: Control) -> None:
     control.report(BUILDING, 0.0)
     takes.write(path, take, control.check)
 
@@ -51,7 +51,7 @@ def push_undo(message: str) -> None:
         bpy.ops.ed.undo_push(message=message)
 
 
-def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
+def _list_words(scene: bpy.types.Scene, shot: Shot, take: Performance) -> None:
     settings = scene.gesticulator
     settings.words.clear()
     for word in take.words:
@@ -69,7 +69,7 @@ def _set_playback(scene: bpy.types.Scene, frames: tuple[float, float]) -> None:
         scene.frame_start, scene.frame_end = math.floor(frames[0]), math.ceil(frames[1])
 
 
-def _summary(take: Take, applied: Applied) -> str:
+def _summary(take: Performance, applied: Applied) -> str:
     gestures = len(applied.placed)
     lines = [f"{gestures} gesture{'' if gestures == 1 else 's'} on {len(take.words)} words."]
     if applied.kept:

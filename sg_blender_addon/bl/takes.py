@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ..client.generation import Take
 from ..core import wire
 from ..core.errors import UserError
 from ..core.files import replacing
+from ..core.performance import Performance
 from . import backend_settings
 
 KEPT = 200
@@ -26,12 +26,12 @@ def new_name() -> str:
     return uuid.uuid4().hex
 
 
-def write(path: Path, take: Take, check: Callable[[], None] = lambda: None) -> None:
+def write(path: Path, take: Performance, check: Callable[[], None] = lambda: None) -> None:
     """Keep a take. A full disk loses the take, not the performance: then there is nothing under its name.
 
     check: raises when nobody wants it any more; then there is nothing under its name either.
     """
-    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": dict(take.report)}
+    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": take.report()}
     with contextlib.suppress(OSError, UserError):
         with replacing(path) as temporary:
             with temporary.open("wb") as file:

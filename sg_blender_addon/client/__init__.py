@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .api import Api, JobStatus
     from .connection import BackendChoice, Connection
     from .editing import GestureInfo
-    from .generation import GenerateRequest, Take, generate
+    from .generation import GenerateRequest, generate
     from .job import Control, Job
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "GestureInfo",
     "Job",
     "JobStatus",
-    "Take",
     "generate",
 ]
 
@@ -40,7 +39,6 @@ __getattr__ = attributes(
         "GestureInfo": ".editing",
         "Job": ".job",
         "JobStatus": ".api",
-        "Take": ".generation",
         "generate": ".generation",
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bvh import read_bvh, write_bvh
 from .errors import Cancelled, UserError
 from .motion import Motion
+from .performance import Performance
 from .progress import Progress
 from .protocol import GenerateSettings
 from .skeleton import Skeleton, canonical
@@ -15,6 +16,7 @@ __all__ = [
     "Cancelled",
     "GenerateSettings",
     "Motion",
+    "Performance",
     "Progress",
     "Segment",
     "Skeleton",

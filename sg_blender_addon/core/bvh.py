@@ -15,11 +15,11 @@ from typing import TextIO
 import numpy as np
 
 from . import rotations as rot
+from .arrays import Floats
 from .errors import UserError
 from .files import replacing
 from .motion import Motion
 from .progress import Progress
-from .rotations import Array
 from .skeleton import Skeleton
 from .storage import blocks
 
@@ -153,7 +153,7 @@ def read_bvh(path: str | Path, most_bytes: int = MAX_BYTES) -> Motion:
     return Motion(round(1 / frame_time, 3), skeleton, root, rotations)
 
 
-def _read_values(path: Path, text: str, frames: int, channels: int) -> Array:
+def _read_values(path: Path, text: str, frames: int, channels: int) -> Floats:
     try:
         values = np.array(text.split(), dtype=float)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _unique(names: list[str]) -> list[str]:
     return result
 
 
-def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Array, Array]:
+def _decode_channels(path: Path, joints: list[_Joint], data: Floats) -> tuple[Floats, Floats]:
     rotations = rot.identity(len(data), len(joints))
     trunk = _trunk(joints)
     places = {j: np.tile(np.array(joints[j].offset), (len(data), 1)) for j in trunk}
@@ -270,5 +270,5 @@ def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int],
         file.write("".join([line % tuple(row) for row in values.tolist()]))
 
 
-def _numbers(values: Array) -> str:
+def _numbers(values: Floats) -> str:
     return " ".join(f"{v:.6f}" for v in values)

@@ -5,32 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
+from .arrays import Floats
 from .channels import Channel, channels
 from .errors import UserError
 from .joint_groups import LOWER_BODY
 from .motion import Motion, concatenate
+from .performance import Performance
 from .retarget import Retargeted, retarget
-from .rotations import Array
 from .strip_plan import Span, plan_spans, segment_motion
 from .target_rig import TargetRig
 from .timeline import Segment
 
 _CHANGED = 2e-3  # a channel that moves less than this (a quarter of a degree, 2 mm) is not part of a gesture
-
-
-class Performance(Protocol):
-    """What generation delivers: two motions of one length on the canonical skeleton, and the gestures' places."""
-
-    @property
-    def rhythm(self) -> Motion: ...
-    @property
-    def merged(self) -> Motion: ...
-    @property
-    def segments(self) -> Sequence[Segment]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +71,7 @@ def _span_of(spans: Sequence[Span], segment: Segment) -> Span:
     return span
 
 
-def _times(start: float, end: float, fps: float) -> Array:
+def _times(start: float, end: float, fps: float) -> Floats:
     """Seconds of one key per scene frame, from start until end is reached."""
     return start + np.arange(max(2, int(np.ceil((end - start) * fps - 1e-6)) + 1)) / fps
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from . import rotations as rot
 from . import two_bone
+from .arrays import Floats
 from .joint_groups import SIDES
-from .rotations import Array
 from .skeleton import canonical
 from .target_rig import FORWARD, UP, TargetRig
 
@@ -16,12 +16,12 @@ _FULL_REACH = 0.9995  # a leg is never straightened further: at the limit the kn
 
 def plant_feet(
     rig: TargetRig,
-    positions: Array,
-    world: Array,
-    turns: list[Array],
-    hips: Array | None,
-    origin: Array,
-    offsets: Array,
+    positions: Floats,
+    world: Floats,
+    turns: list[Floats],
+    hips: Floats | None,
+    origin: Floats,
+    offsets: Floats,
 ) -> None:
     """Correct thigh and shin turns so that each ankle follows the source's ankle, scaled, at the rig's own stance."""
     if hips is None:
@@ -47,7 +47,7 @@ def plant_feet(
         _solve_leg(rig, turns, (thigh, shin, foot), start, goal)
 
 
-def _stance(rig: TargetRig, world: Array) -> Array:
+def _stance(rig: TargetRig, world: Floats) -> Floats:
     """Turn (F, 4) about the vertical, armature space: where both feet together point."""
     feet = [canonical().index(side + "Foot") for side in SIDES]
     toes = rot.rotate(world[:, feet], FORWARD).mean(axis=1) * np.array([1.0, 0.0, 1.0])
@@ -55,7 +55,7 @@ def _stance(rig: TargetRig, world: Array) -> Array:
     return rot.mul(rot.mul(rig.axes, yaw), rot.inverse(rig.axes))
 
 
-def _solve_leg(rig: TargetRig, turns: list[Array], bones: tuple[int, int, int], start: Array, goal: Array) -> None:
+def _solve_leg(rig: TargetRig, turns: list[Floats], bones: tuple[int, int, int], start: Floats, goal: Floats) -> None:
     """Two-bone solve: from start (F, 3) reach goal (F, 3), the knee staying in the plane that the source bent it in."""
     thigh, shin, foot = bones
     upper = rot.rotate(turns[thigh], rig.heads[shin] - rig.heads[thigh])
@@ -68,7 +68,7 @@ def _solve_leg(rig: TargetRig, turns: list[Array], bones: tuple[int, int, int], 
     turns[shin] = rot.mul(rot.between(lower, bent.lower), turns[shin])
 
 
-def _knee_pole(upper: Array, lower: Array, forward: Array) -> Array:
+def _knee_pole(upper: Floats, lower: Floats, forward: Floats) -> Floats:
     """Direction (F, 3) that the knee goes to: as bent, the thigh's front when straight."""
     chord = rot.normalize(upper + lower)
     bent = upper - chord * np.sum(upper * chord, axis=-1, keepdims=True)

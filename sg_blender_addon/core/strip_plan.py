@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from .arrays import Floats
 from .motion import Motion
-from .rotations import Array
 from .storage import blocks
 from .timeline import Segment
 
@@ -55,7 +55,7 @@ def plan_spans(rhythm: Motion, merged: Motion, segments: Sequence[Segment]) -> l
     return _two_at_most(_bridge(spans, differing, merged.fps))
 
 
-def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> Motion:
+def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Floats) -> Motion:
     """The merged motion at `times`, its root brought back to the rhythm's path at both ends of the span.
 
     A gesture may leave the root somewhere else than the rhythm does; without this its strip would slide the character.
@@ -67,9 +67,9 @@ def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> 
     return replace(sampled, root_positions=sampled.root_positions - drift[0] * (1 - share) - drift[1] * share)
 
 
-def _differs(rhythm: Motion, merged: Motion) -> Array:
+def _differs(rhythm: Motion, merged: Motion) -> Floats:
     """Per frame whether any joint differs visibly (bool, F)."""
-    result: Array = np.empty(len(rhythm), bool)
+    result: Floats = np.empty(len(rhythm), bool)
     for part in blocks(len(rhythm), rhythm.rotations, merged.rotations):
         dots = np.abs(np.sum(rhythm.rotations[part] * merged.rotations[part], axis=-1))
         result[part] = (dots < np.cos(_SAME / 2)).any(axis=1)
@@ -87,7 +87,7 @@ def _limit_after(ordered: Sequence[Segment], i: int, last: float) -> float:
     return (ordered[i].end + min(later)) / 2 if later else last
 
 
-def _span(segment: Segment, differing: Array, fps: float, earliest: float, latest: float) -> Span:
+def _span(segment: Segment, differing: Floats, fps: float, earliest: float, latest: float) -> Span:
     start = _reach(segment.start, differing, fps, -1, max(earliest, segment.start - _FURTHEST))
     end = _reach(segment.end, differing, fps, 1, min(latest, segment.end + _FURTHEST))
     start, end = max(start, 0.0), min(end, (len(differing) - 1) / fps)
@@ -98,7 +98,7 @@ def _span(segment: Segment, differing: Array, fps: float, earliest: float, lates
     return Span(segment, start, end, max(blend_in, least), max(blend_out, least))
 
 
-def _reach(time: float, differing: Array, fps: float, step: int, limit: float) -> float:
+def _reach(time: float, differing: Floats, fps: float, step: int, limit: float) -> float:
     """From `time` outwards to the first frame on which rhythm and merged agree, but not beyond `limit`."""
     frame = int(np.clip(np.floor(time * fps) if step < 0 else np.ceil(time * fps), 0, len(differing) - 1))
     while 0 <= frame < len(differing) and differing[frame] and (frame / fps - limit) * step < 0:
@@ -107,7 +107,7 @@ def _reach(time: float, differing: Array, fps: float, step: int, limit: float) -
     return min(time, max(reached, limit)) if step < 0 else max(time, min(reached, limit))
 
 
-def _bridge(spans: list[Span], differing: Array, fps: float) -> list[Span]:
+def _bridge(spans: list[Span], differing: Floats, fps: float) -> list[Span]:
     """Let a strip lie under its close successor until that is fully in, so that no dip to the rhythm comes between."""
     out = list(spans)
     for i, (a, b) in enumerate(pairwise(spans)):

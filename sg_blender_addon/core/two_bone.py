@@ -76,7 +76,8 @@ def solve_hinge(
 ) -> tuple[Floats, Floats]:
     """`solve` as rotations, for bones that hang along -Y at rest and a middle joint that is a hinge about their X.
 
-    The first bone's world rotation (..., 4), its +Z on the pole's side, and the hinge's (..., 4) relative to it.
+    The first bone's world rotation (..., 4), +Z in the pole's half-plane when it lies along the line, and the hinge's
+    (..., 4) relative to it.
     """
     line, distance = _line(goal, shortest, longest)
     cosine, sine = (side[..., None] for side in triangle(distance, upper, lower) / np.asarray(upper, dtype=float))

