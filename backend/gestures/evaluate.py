@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.gestures.classifier import Floats32, fit, gesture_features, word_features
+from backend.gestures.classifier import fit, gesture_features, word_features
 from backend.gestures.embed import embedder
 from backend.gestures.retrieve import least_score
 from backend.gestures.texts import Sample, samples_of
+from sg_blender_addon.core.arrays import Floats32
 from SG_dataset.library import Library
 
 DENSITY = 0.5
