@@ -19,7 +19,6 @@ from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import fast
 from SG_dataset.compiler.legs import plant_feet
 
 Curves = Mapping[str, Floats]
@@ -51,9 +50,9 @@ class Body:
         """Place the shoulder joint and its child after the collar's rotation has been set."""
         sk = canonical()
         name, arm = side + "Shoulder", side + "Arm"
-        self.places[name] = self.places["Spine2"] + fast.rotate(self.world["Spine2"], sk.offsets[_index(name)])
-        self.world[name] = fast.mul(self.world["Spine2"], self.local[:, _index(name)])
-        self.places[arm] = self.places[name] + fast.rotate(self.world[name], sk.offsets[_index(arm)])
+        self.places[name] = self.places["Spine2"] + rot.rotate(self.world["Spine2"], sk.offsets[_index(name)])
+        self.world[name] = rot.mul(self.world["Spine2"], self.local[:, _index(name)])
+        self.places[arm] = self.places[name] + rot.rotate(self.world[name], sk.offsets[_index(arm)])
 
 
 def _get(name: str, zero: Floats, *curves: Curves) -> Floats:
@@ -79,7 +78,7 @@ def pose_body(root: Floats, rest: Floats, fps: float, channels: Curves, sway: Cu
     for chain, shares, vector in ((SPINE, SPINE_SHARES, trunk), (NECK, NECK_SHARES, head)):
         for name, share in zip(chain, shares, strict=True):
             turn = rot.from_rotation_vector(np.radians(vector * share))
-            local[:, _index(name)] = fast.mul(turn, local[:, _index(name)])
+            local[:, _index(name)] = rot.mul(turn, local[:, _index(name)])
     local[:, 0] = rot.from_rotation_vector(np.radians(np.stack([zero, -get("hip_turn"), 0.25 * get("tilt")], -1)))
     place = root + np.stack([-get("shift"), -get("drop"), get("push")], -1)
     toes = {s: get("toe_" + s) for s in SIDES if "toe_" + s in channels}
@@ -98,7 +97,7 @@ def set_collar(body: Body, side: str, lift: Floats, protract: Floats) -> None:
 
     sign = 1.0 if side == "Left" else -1.0
     vector = np.radians(np.stack([np.zeros_like(lift), -sign * protract, sign * lift], -1))
-    body.local[:, _index(side + "Shoulder")] = fast.mul(
+    body.local[:, _index(side + "Shoulder")] = rot.mul(
         rot.from_rotation_vector(vector), rest_pose()[1][_index(side + "Shoulder")]
     )
     body.collar(side)
@@ -109,9 +108,9 @@ def _chain(body: Body) -> None:
     sk = canonical()
     body.world["Hips"], body.places["Hips"] = body.local[:, 0], body.root
     for parent, name in pairwise(("Hips", *TRUNK)):
-        body.places[name] = body.places[parent] + fast.rotate(body.world[parent], sk.offsets[_index(name)])
-        body.world[name] = fast.mul(body.world[parent], body.local[:, _index(name)])
+        body.places[name] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[_index(name)])
+        body.world[name] = rot.mul(body.world[parent], body.local[:, _index(name)])
     for side in SIDES:
         name = side + "UpLeg"
-        body.places[name] = body.places["Hips"] + fast.rotate(body.world["Hips"], sk.offsets[_index(name)])
-        body.world[name] = fast.mul(body.world["Hips"], body.local[:, _index(name)])
+        body.places[name] = body.places["Hips"] + rot.rotate(body.world["Hips"], sk.offsets[_index(name)])
+        body.world[name] = rot.mul(body.world["Hips"], body.local[:, _index(name)])

@@ -11,7 +11,6 @@ from sg_blender_addon.core import two_bone
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import fast
 
 TOE_OUT = np.radians(7.0)
 KNEE_SLACK = 0.02  # cm short of straight and of folded legs
@@ -33,7 +32,7 @@ def plant_feet(root: Floats, hips: Floats, toes: dict[str, Floats] | None = None
     result: dict[str, Floats] = {}
     for side, sign in (("Left", 1.0), ("Right", -1.0)):
         thigh, shin = (abs(sk.offsets[sk.index(side + n)][1]) for n in ("Leg", "Foot"))
-        joint = root + fast.rotate(hips, sk.offsets[sk.index(side + "UpLeg")])
+        joint = root + rot.rotate(hips, sk.offsets[sk.index(side + "UpLeg")])
         outward = rot.from_axis_angle([0.0, 1.0, 0.0], sign * TOE_OUT)
         foot = np.broadcast_to(outward, (len(root), 4))
         ankle = np.broadcast_to(foot_places()[side], root.shape)
@@ -41,13 +40,13 @@ def plant_feet(root: Floats, hips: Floats, toes: dict[str, Floats] | None = None
         if lift is not None:
             tilt = rot.from_axis_angle([1.0, 0.0, 0.0], -np.radians(lift))
             heel = np.array([0.0, -8.0, -5.0])
-            ankle = ankle + fast.rotate(foot, heel - fast.rotate(tilt, np.broadcast_to(heel, root.shape)))
-            foot = fast.mul(foot, tilt)
+            ankle = ankle + rot.rotate(foot, heel - rot.rotate(tilt, np.broadcast_to(heel, root.shape)))
+            foot = rot.mul(foot, tilt)
         # the knee goes forward over the toes: pole is the foot's direction
-        ahead = fast.rotate(foot, np.array([0.0, 0.0, 1.0]))
+        ahead = rot.rotate(foot, np.array([0.0, 0.0, 1.0]))
         limits = {"shortest": abs(thigh - shin) + KNEE_SLACK, "longest": thigh + shin - KNEE_SLACK}
         world, knee = two_bone.solve_hinge(ankle - joint, ahead, thigh, shin, **limits)
-        result[side + "UpLeg"] = fast.mul(fast.inverse(hips), world)
+        result[side + "UpLeg"] = rot.mul(rot.inverse(hips), world)
         result[side + "Leg"] = knee
-        result[side + "Foot"] = fast.mul(fast.inverse(fast.mul(world, knee)), foot)
+        result[side + "Foot"] = rot.mul(rot.inverse(rot.mul(world, knee)), foot)
     return result

@@ -59,6 +59,16 @@ def inverse(q: npt.ArrayLike) -> Floats:
     return np.asarray(q) * np.array([1.0, -1.0, -1.0, -1.0])
 
 
+def dot(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    """Products (..., 1) of vectors, one per row; the last axis is kept, so that they scale vectors."""
+    return np.asarray(np.einsum("...i,...i->...", np.asarray(a), np.asarray(b))[..., None])
+
+
+def length(v: npt.ArrayLike) -> Floats:
+    """Lengths (..., 1) of vectors; the last axis is kept."""
+    return np.asarray(np.sqrt(dot(v, v)))
+
+
 def cross(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Cross product of (..., 3) vectors, broadcast; written out, because numpy's own is several times slower here."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
