@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from .bl import job_runner, pictures, preferences, properties
+from .bl import job_runner, pictures, preferences, properties, rna
 from .bl.operators import CLASSES as OPERATORS
 from .bl.panels import CLASSES as PANELS
 
-CLASSES = (*job_runner.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
+CLASSES: tuple[type, ...] = (*job_runner.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
 
 
 def register() -> None:
@@ -16,6 +16,7 @@ def register() -> None:
     done: list[type] = []
     try:
         for cls in CLASSES:
+            rna.declare_properties(cls)
             bpy.utils.register_class(cls)
             done.append(cls)
         job_runner.register()

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.channels import Channel
 from . import compat, metadata
+from .rna import custom_property
 from .steps import Steps, again
 
 FIRST_KEY = 1.0  # Actions begin at frame 1, as animators expect; where they play is the strip's business
@@ -88,7 +89,7 @@ def finished(action: bpy.types.Action) -> None:
 
 def sweep() -> None:
     """Remove all unfinished Actions."""
-    doomed = [action for action in bpy.data.actions if UNFINISHED in action and action.library is None]
+    doomed = [action for action in bpy.data.actions if custom_property(action, UNFINISHED) and action.library is None]
     if doomed:
         bpy.data.batch_remove(doomed)
 

@@ -10,11 +10,12 @@ import bpy
 from ..client.editing import Rearranged, Rearrangement
 from ..core.errors import UserError
 from ..core.timeline import Segment
-from . import backend_settings, compat, mapping, nla, takes
+from . import backend_settings, compat, mapping, nla, properties, takes
 from .gestures import semantic
 from .metadata import RHYTHM, Record
 from .nla import Where
 from .performance import push_undo
+from .rna import present
 from .steps import Steps, again, persistent
 from .strips import OurStrip, our_strips
 
@@ -43,12 +44,14 @@ class Target:
 
 def target(context: bpy.types.Context, record: Record | None = None) -> Target:
     """The performance that a strip belongs to, or that of the chosen voice; UserError when nothing was generated."""
-    settings = context.scene.gesticulator
-    record = record or _rhythm_record(settings.character, settings.voice)
-    _check_frame_rate(context.scene, record.fps)
+    scene = present(context.scene)
+    settings = properties.settings(scene)
+    character = present(settings.character)
+    record = record or _rhythm_record(character, settings.voice)
+    _check_frame_rate(scene, record.fps)
     return Target(
-        context.scene.session_uid,
-        settings.character.session_uid,
+        scene.session_uid,
+        character.session_uid,
         record.source,
         record.job,
         record.frame_zero,

@@ -26,6 +26,7 @@ from .baking import Baked, Tally
 from .linking import Applied, Work, link, rhythm_name, strip_name
 from .metadata import RHYTHM, SEMANTIC
 from .rigs import overridden_bones, read_rig
+from .rna import present
 from .steps import Steps, again, apart, finish
 from .strips import Journal, OurStrip, our_strips
 
@@ -123,7 +124,7 @@ def delete_strip(armature: bpy.types.Object, strip: bpy.types.NlaStrip) -> None:
     for ours in our_strips(armature):
         if ours.strip == strip:
             strips.discard([strips.remove_strip(ours.track, strip, Journal())])
-            strips.drop_empty_tracks(armature.animation_data)
+            strips.drop_empty_tracks(present(armature.animation_data))
             return
     raise UserError(f"{strip.name} is not a gesture strip.", "Select a strip on a Gestures track.", "not_our_strip")
 
@@ -185,7 +186,7 @@ def _read_contents(find: Find, work: Work) -> Steps[dict[int, str]]:
     concerned = [ours for ours in our_strips(find().armature) if _concerns(ours, work)]
     concerned.sort(key=lambda ours: ours.record.kind != RHYTHM)
     known = {}
-    for uid in dict.fromkeys([ours.strip.action.session_uid for ours in concerned]):
+    for uid in dict.fromkeys([present(ours.strip.action).session_uid for ours in concerned]):
         known[uid] = yield from baking.read(uid)
     return known
 
@@ -218,7 +219,7 @@ def _let_in(
                 result.kept.append((ours.strip.name, change))
             else:
                 replaced.append(ours)
-    rhythm = next(baked for clip, baked in made if clip.span is None)
+    rhythm: Baked | None = next(baked for clip, baked in made if clip.span is None)
     if any(ours.record.kind == RHYTHM for ours in kept):
         rhythm = None
         result.warnings.append("The rhythm strip was changed by hand and stays; delete it to get the new one.")

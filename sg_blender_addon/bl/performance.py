@@ -52,7 +52,7 @@ def push_undo(message: str) -> None:
 
 
 def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
-    settings = scene.gesticulator
+    settings = properties.settings(scene)
     settings.words.clear()
     for word in take.words:
         row = settings.words.add()
@@ -65,7 +65,7 @@ def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
 def _set_playback(scene: bpy.types.Scene, frames: tuple[float, float]) -> None:
     """Play shows voice and body in step: dropped frames rather than a body that falls behind."""
     scene.sync_mode = "AUDIO_SYNC"
-    if scene.gesticulator.set_range:
+    if properties.settings(scene).set_range:
         scene.frame_start, scene.frame_end = math.floor(frames[0]), math.ceil(frames[1])
 
 

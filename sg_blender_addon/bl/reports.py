@@ -10,6 +10,7 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import UserError
+from .rna import Icon, present
 
 WRAP_CHARACTERS = 46
 
@@ -51,7 +52,7 @@ def wrapped(text: str, width: int = WRAP_CHARACTERS) -> list[str]:
     return lines
 
 
-def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
+def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: Icon = "NONE") -> None:
     """Several labels that read as one paragraph; only the first carries the icon."""
     column = layout.column(align=True)
     column.scale_y = 0.85
@@ -62,5 +63,5 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NO
 def panel_width(context: bpy.types.Context) -> int:
     """About how many characters fit into the region that is being drawn."""
     region = getattr(context, "region", None)
-    scale = context.preferences.system.ui_scale or 1.0
+    scale = present(context.preferences).system.ui_scale or 1.0
     return max(24, int((region.width - 60 * scale) / (6.6 * scale))) if region else WRAP_CHARACTERS

@@ -10,8 +10,10 @@ from ..client.generation import GenerateRequest
 from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
 from ..core.timeline import Segment
-from . import backend_settings, mapping, rigs, sound_strips
+from . import backend_settings, mapping, properties, rigs, sound_strips
+from .backend_settings import BackendPreferences
 from .nla import Where
+from .rna import present
 from .sound_strips import Voice
 from .steps import again, gone
 
@@ -50,7 +52,7 @@ class Shot:
         """UserError when the strip is not what it was when the job began."""
         scene = next((s for s in bpy.data.scenes if s.session_uid == self.sequencer_scene_uid), None)
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
-        if strip is None:
+        if scene is None or strip is None:
             raise gone(f"The sound strip '{self.voice.strip}'")
         if not sound_strips.is_still(self.voice, scene, strip):
             raise UserError(
@@ -62,12 +64,12 @@ class Shot:
 
 def read(context: bpy.types.Context) -> Shot:
     """The shot of the current scene; UserError when character or voice cannot be used."""
-    scene = context.scene
-    settings = scene.gesticulator
+    scene = present(context.scene)
+    settings = properties.settings(scene)
     character = settings.character
     problem = rigs.can_be_baked(character)
-    if problem is not None and not (problem.code in ("no_mappable_bones", "control_rig") and mapping.saved(character)):
-        raise problem
+    if character is None or (problem is not None and not _mapped_by_hand(problem, character)):
+        raise present(problem)
     problem = rigs.can_be_baked(character, mapping.of(character))
     if problem is not None:
         raise problem
@@ -84,6 +86,11 @@ def read(context: bpy.types.Context) -> Shot:
     )
 
 
+def _mapped_by_hand(problem: UserError, character: bpy.types.Object) -> bool:
+    """Whether the user has said which bones are which, where detection failed."""
+    return problem.code in ("no_mappable_bones", "control_rig") and mapping.saved(character)
+
+
 def request(
     context: bpy.types.Context,
     shot: Shot,
@@ -91,10 +98,10 @@ def request(
     heard_range: tuple[float, float] | None = None,
 ) -> GenerateRequest:
     """What to ask the backend for this shot. Raises UserError for settings that cannot be."""
-    settings, machine_settings = context.scene.gesticulator, backend_settings.preferences()
-    retriever = machine_settings.retriever if settings.retriever == "DEFAULT" else settings.retriever
+    settings, preferences = properties.settings(context.scene), backend_settings.preferences()
+    retriever = preferences.retriever if settings.retriever == "DEFAULT" else settings.retriever
     backend = backend_settings.backend_choice()
-    _check_llm(retriever, machine_settings)
+    _check_llm(retriever, preferences)
     script, kind = _script(settings.script)
     start, end = heard_range or (None, None)
     wanted = GenerateSettings(
@@ -104,11 +111,11 @@ def request(
         density=settings.density,
         language="" if settings.language == "AUTO" else settings.language,
         retriever=retriever,
-        llm_url=machine_settings.llm_url.strip() if retriever == "openai" else "",
-        llm_model=machine_settings.llm_model.strip() if retriever == "openai" else "",
-        llm_key=machine_settings.llm_key.strip() if retriever == "openai" else "",
-        engine=machine_settings.engine,
-        whisper_model=machine_settings.whisper_model.strip(),
+        llm_url=preferences.llm_url.strip() if retriever == "openai" else "",
+        llm_model=preferences.llm_model.strip() if retriever == "openai" else "",
+        llm_key=preferences.llm_key.strip() if retriever == "openai" else "",
+        engine=preferences.engine,
+        whisper_model=preferences.whisper_model.strip(),
         weights=backend_settings.weights(),
         library=backend_settings.library(),
         script=script,
@@ -132,7 +139,7 @@ def _script(text: bpy.types.Text | None) -> tuple[str, str]:
     return text.as_string(), SCRIPT_KINDS.get(ending, "txt")
 
 
-def _check_llm(retriever: str, settings: bpy.types.AddonPreferences) -> None:
+def _check_llm(retriever: str, settings: BackendPreferences) -> None:
     if retriever != "openai":
         return
     if not settings.llm_url.strip():

@@ -17,6 +17,8 @@ from typing import Any
 import bpy
 
 from ..core.errors import UserError
+from .compat import has_option
+from .rna import present
 
 SHORTEST_S = 0.05
 MIXDOWN_RATE = 48000
@@ -41,7 +43,7 @@ class Voice:
 
 def editing_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """The scene that the sequencer edits: since 5.0 a workspace may show another scene's strips."""
-    return getattr(context, "sequencer_scene", None) or context.scene
+    return getattr(context, "sequencer_scene", None) or present(context.scene)
 
 
 def all_strips(scene: bpy.types.Scene) -> list[Any]:
@@ -206,14 +208,10 @@ def _heard(scene: bpy.types.Scene, strip: Any) -> Voice:
 def _mixdown(scene: bpy.types.Scene, path: Path) -> None:
     try:
         with bpy.context.temp_override(scene=scene):
-            bpy.ops.sound.mixdown(
-                filepath=str(path),
-                check_existing=False,
-                container="WAV",
-                codec="PCM",
-                format="S16",
-                mixrate=MIXDOWN_RATE,
-            )
+            options: dict[str, Any] = {"container": "WAV", "codec": "PCM", "format": "S16"}
+            if has_option(bpy.ops.sound.mixdown, "mixrate"):  # before 4.3 it is the scene's
+                options["mixrate"] = MIXDOWN_RATE
+            bpy.ops.sound.mixdown(filepath=str(path), check_existing=False, **options)
     except (RuntimeError, AttributeError, TypeError):
         return  # built without sound; the missing file tells the caller
 

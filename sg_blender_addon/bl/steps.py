@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
-
-import bpy
 
 from ..client.job import CANCELLED, DONE, Control, Job
 from ..core.errors import Cancelled, UserError
@@ -125,7 +123,7 @@ def apart(work: Callable[[], T]) -> Job[T]:
     return Job("building", reporting)
 
 
-def again(collection: bpy.types.bpy_prop_collection, uid: int, what: str) -> Any:
+def again(collection: Iterable[Any], uid: int, what: str) -> Any:
     """The thing of that session uid; UserError when it is gone."""
     found = next((item for item in collection if item.session_uid == uid), None)
     if found is None:

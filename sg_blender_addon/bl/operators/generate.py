@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import bpy
 
 from ...client.editing import GestureInfo
@@ -25,9 +27,12 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Generate"
     bl_options = {"REGISTER"}  # the one undo step is pushed when the result arrives
 
-    wait: bpy.props.BoolProperty(
-        name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
-    )
+    wait: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
+        ),
+    ]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -86,4 +91,4 @@ def kept_segments(target: request.Shot) -> tuple[Segment, ...]:
     return tuple(sorted(found, key=lambda segment: segment.start))
 
 
-CLASSES = (GESTICULATOR_OT_generate,)
+CLASSES: tuple[type, ...] = (GESTICULATOR_OT_generate,)
