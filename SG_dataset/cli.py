@@ -55,7 +55,7 @@ def save_image(image: PillowImage.Image, path: Path) -> None:
         os.replace(temporary, path)
     except (OSError, ValueError) as problem:
         raise UserError(
-            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "unwritable"
+            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "cannot_write"
         ) from problem
     finally:
         temporary.unlink(missing_ok=True)
@@ -81,7 +81,7 @@ class Drawable:
         """The variant that is wanted, or all."""
         if wanted and wanted not in self.variants:
             has = ", ".join(map(str, self.variants))
-            raise UserError(f"{self.id} has no variant {wanted}.", f"It has {has}.", "unknown_variant")
+            raise UserError(f"{self.id} has no variant {wanted}.", f"It has {has}.", "unknown_gesture")
         return [wanted] if wanted else list(self.variants)
 
 

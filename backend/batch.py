@@ -238,7 +238,7 @@ class Batch:
                 yield line, Outcome(line.name, "failed", message=str(prepared))
                 continue
             waiting.append((line, prepared))
-            if len(waiting) >= group or sum(len(p.columns) for _, p in waiting) >= MOST_ROWS:
+            if len(waiting) >= group or sum(len(p.features) for _, p in waiting) >= MOST_ROWS:
                 yield from self._perform(waiting)
                 waiting = []
         yield from self._perform(waiting)
@@ -276,27 +276,27 @@ class Batch:
             began = time.perf_counter()
             progress = Progress(cancel=self.cancel)
             try:
-                tokens = self._codes(same, progress)
+                codes = self._codes(same, progress)
             except UserError as error:
                 yield from ((line, Outcome(line.name, "failed", message=str(error))) for line, _ in same)
                 continue
             share = (time.perf_counter() - began) / len(same)
-            for (line, prepared), own in zip(same, tokens, strict=True):
+            for (line, prepared), own in zip(same, codes, strict=True):
                 yield line, self._finish(line, prepared, own, share, progress)
 
     def _codes(self, same: Sequence[tuple[Line, Any]], progress: Progress) -> list[Any]:
-        from backend.motion.rhythm import many_codes
+        from backend.motion.rhythm import sample_many
 
         settings = same[0][0].settings
         weights = self.resources.weights(settings.weights)
-        return many_codes(weights, [(p.columns, _sampling(line)) for line, p in same], progress)
+        return sample_many(weights, [(p.features, _sampling(line)) for line, p in same], progress)
 
-    def _finish(self, line: Line, prepared: Any, tokens: Any, share: float, progress: Progress) -> Outcome:
+    def _finish(self, line: Line, prepared: Any, codes: Any, share: float, progress: Progress) -> Outcome:
         from backend.pipeline import finish
 
         began = time.perf_counter()
         try:
-            performance, watch = finish(prepared, tokens, line.settings, self.resources, progress)
+            performance, watch = finish(prepared, codes, line.settings, self.resources, progress)
             took = share + time.perf_counter() - began + sum(prepared.timing.values())
             timing = {**prepared.timing, "generate": share, **watch.seconds, "total_s": took,
                       "real_time_factor": took / max(prepared.audio.seconds, 1e-3)}  # fmt: skip
@@ -360,7 +360,7 @@ def _opened(found: Any) -> Any:
 def _alike(waiting: Sequence[tuple[Line, Any]]) -> list[list[tuple[Line, Any]]]:
     """Lines that can share a forward pass: same weights and sampling, any seed; of similar length side by side."""
     groups: dict[Any, list[tuple[Line, Any]]] = {}
-    for line, prepared in sorted(waiting, key=lambda item: len(item[1].columns)):
+    for line, prepared in sorted(waiting, key=lambda item: len(item[1].features)):
         s = line.settings
         groups.setdefault((s.weights, s.exact, s.temperature, s.top_k, s.top_p), []).append((line, prepared))
     return list(groups.values())

@@ -205,14 +205,14 @@ def _generate(arguments: argparse.Namespace) -> int:
     script, kind = read_script_file(arguments.script) if arguments.script else ("", "txt")
     settings = settings_of(arguments, script, kind)
     from backend.analysis import load
-    from backend.pipeline import generate_performance
+    from backend.pipeline import generate
     from backend.resources import Resources
 
     with interruptible() as cancel, progress_bar(cancel) as progress:
         resources = Resources(arguments.device)
         weights_share = 0.8 if any(p.suffix.lower() in (".mp4", ".gif") for p in targets) else 0.95
         audio = load(arguments.speech, progress.span(0.0, 0.03, "Reading the recording"))
-        performance = generate_performance(audio, settings, resources, progress.span(0.03, weights_share))
+        performance = generate(audio, settings, resources, progress.span(0.03, weights_share))
         for number, path in enumerate(targets):
             share = (1.0 - weights_share) / len(targets)
             begin = weights_share + number * share

@@ -69,7 +69,9 @@ def _packages() -> str:
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"Missing packages: {', '.join(missing)}.", "Run: pip install 'semantic-gesticulator[backend]'", "packages"
+            f"Missing packages: {', '.join(missing)}.",
+            "Run: pip install 'semantic-gesticulator[backend]'",
+            "missing_package",
         )
     return f"all {len(REQUIRED)} required packages; torch {importlib.metadata.version('torch')}"
 
@@ -92,7 +94,9 @@ def _recognition() -> str:
     from backend.speech.transcribe import packaged_model
 
     if importlib.util.find_spec("faster_whisper") is None:
-        raise UserError("faster-whisper is not installed.", "pip install faster-whisper, or give scripts.", "packages")
+        raise UserError(
+            "faster-whisper is not installed.", "pip install faster-whisper, or give scripts.", "missing_package"
+        )
     if packaged_model() is None:
         return "faster-whisper; its weights are downloaded when first used"
     return "faster-whisper with the packaged tiny.en"
@@ -100,7 +104,9 @@ def _recognition() -> str:
 
 def _alignment() -> str:
     if importlib.util.find_spec("pocketsphinx") is None:
-        raise UserError("pocketsphinx is not installed.", "pip install pocketsphinx for exact word times.", "packages")
+        raise UserError(
+            "pocketsphinx is not installed.", "pip install pocketsphinx for exact word times.", "missing_package"
+        )
     return "pocketsphinx"
 
 
@@ -122,7 +128,7 @@ def _films() -> str:
 
     codec = "H.264" if "libx264" in av.codecs_available else "MPEG-4"
     if "aac" not in av.codecs_available:
-        raise UserError("The video library has no AAC encoder.", "pip install --force-reinstall av", "packages")
+        raise UserError("The video library has no AAC encoder.", "pip install --force-reinstall av", "missing_package")
     return f"{codec} with AAC"
 
 

@@ -37,6 +37,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.jobs import Jobs, unexpected
 from backend.resources import Resources
+from sg_blender_addon.core import error_codes
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
 from sg_blender_addon.core.storage import Bytes, mapped, pieces
@@ -53,17 +54,10 @@ TOKEN_VARIABLE = "SG_TOKEN"  # noqa: S105 - the name of an environment variable
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
-STATUS = {
-    "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "library_missing": 404, "no_preview": 404,
-    "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
-    "disk": 507,
-}  # fmt: skip
-
 
 def problem(error: UserError) -> JSONResponse:
     """An error as the protocol says it."""
-    return JSONResponse(error.to_json(), STATUS.get(error.code, 400))
+    return JSONResponse(error.to_json(), error_codes.status(error.code))
 
 
 class Guard:
@@ -218,9 +212,9 @@ async def post_job(request: Request) -> Response:
     path = here.audio.path(data["audio"])
 
     def work(progress: Any) -> Bytes:
-        from backend.pipeline import generate_performance
+        from backend.pipeline import generate
 
-        performance = generate_performance(path, settings, here.resources, progress)
+        performance = generate(path, settings, here.resources, progress)
         with tempfile.TemporaryFile(prefix="sg-result-") as file:
             performance.write(file)
             return mapped(file)
@@ -313,8 +307,8 @@ def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
         weights = resources.weights(str(meta.get("weights", "starter")))
         segments = [blend_codes.measured(weights, s, library, resources.codes) for s in segments]
     if any(s.blend == "codes" for s in segments):
-        tokens = blend_codes.tokens_of(weights, rhythm)
-        decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
+        codes = blend_codes.codes_of(weights, rhythm)
+        decoded = blend_codes.decoded_motion(weights, codes, segments, library, rhythm.seconds, resources.codes)
     merged = blend(rhythm, segments, library, decoded=decoded)
     with tempfile.TemporaryFile(prefix="sg-result-") as file:
         answer = {"fps": merged.fps, "skeleton": merged.skeleton.to_json(), "blends": [s.blend for s in segments]}

@@ -35,11 +35,11 @@ def load_codes(folder: Path, tokens: int) -> Tensor:
         codes = np.load(folder / FILE, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"There are no codes in {folder}.", hint="Train the tokenizer first.", code="no_codes"
+            f"There are no codes in {folder}.", hint="Train the tokenizer first.", code="no_data"
         ) from error
     if codes.shape[-1] != tokens:
         raise UserError(
-            f"The codes in {folder} belong to another training set.", hint="Train the tokenizer again.", code="no_codes"
+            f"The codes in {folder} belong to another training set.", hint="Train the tokenizer again.", code="no_data"
         )
     return torch.from_numpy(codes.astype(np.int64))
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_blender_addon.core import two_bone
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast, timing
 
@@ -62,19 +63,17 @@ def preferred_pole(direction: Floats) -> Floats:
     return np.stack([0.30 + 0.45 * up + 0.15 * inward, np.full(len(up), -1.0), -0.42 + 0.95 * up], 1)
 
 
-def _circle(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> tuple[Floats, Floats, Floats]:
-    """Elbow place, the direction it points in, and the wrist brought within reach."""
+def elbow_place(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> tuple[Floats, Floats, Floats]:
+    """Where the elbow is (N, 3), the direction it points in, and the wrist brought within reach."""
     a, b = bone_lengths()
     line = wrist - shoulder
     length = np.maximum(fast.length(line), 1e-6)
     d = line / length
     reach = _within_reach(length, a + b - REACH_SLACK, abs(a - b) + 7.0)
     pole = fast.rotate(chest, preferred_pole(fast.rotate(fast.inverse(chest), d)))
-    pole = fast.normalize(pole - fast.dot(pole, d) * d)
-    pole = fast.rotate(fast.from_axis_angle(d, np.radians(swivel)), pole)
-    along = (a * a + reach**2 - b * b) / (2 * reach)
-    height = np.sqrt(np.maximum(a * a - along**2, 0.0))
-    return shoulder + along * d + height * pole, pole, shoulder + reach * d
+    pole = fast.rotate(fast.from_axis_angle(d, np.radians(swivel)), two_bone.beside(pole, d))
+    along, aside = two_bone.triangle(reach, a, b)
+    return shoulder + along * d + aside * pole, pole, shoulder + reach * d
 
 
 def _within_reach(length: Floats, longest: float, shortest: float) -> Floats:
@@ -98,7 +97,7 @@ def solve(
 
     chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees.
     fps: the N samples are consecutive frames, and the hand must get from one to the next; None: poses by themselves."""
-    elbow, pole, wrist = _circle(shoulder, wrist, chest, swivel)
+    elbow, pole, wrist = elbow_place(shoulder, wrist, chest, swivel)
     x = fast.normalize(elbow - shoulder)
     fore = fast.normalize(wrist - elbow)
     z = fast.normalize(-(pole - fast.dot(pole, x) * x))

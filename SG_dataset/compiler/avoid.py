@@ -47,8 +47,8 @@ def clear_path(
         points = hand_samples(solved, fingers)
         push = collide.resolve(points, SAMPLE_RADII, body, allowed, ahead)
         if other is not None:
-            apart = collide.resolve(points, SAMPLE_RADII, other, np.full((len(at), 1), 0.3), 0.4 * ahead)
-            push = push + apart * targets.free_of_hands[at][:, None]
+            push_off = collide.resolve(points, SAMPLE_RADII, other, np.full((len(at), 1), 0.3), 0.4 * ahead)
+            push = push + push_off * targets.free_of_hands[at][:, None]
         size = fast.length(push)
         if size.max() < IDLE:
             break

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast
@@ -25,9 +26,8 @@ from SG_dataset.compiler.legs import plant_feet
 Floats = NDArray[np.floating[Any]]
 Curves = Mapping[str, Floats]
 
-TRUNK = (("Spine", 0.35), ("Spine1", 0.35), ("Spine2", 0.30))
-NECK = (("Neck", 0.3), ("Neck1", 0.25), ("Head", 0.45))
-CHAIN = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
+SPINE_SHARES = (0.35, 0.35, 0.30)  # of a turn of the trunk, joint by joint
+NECK_SHARES = (0.3, 0.25, 0.45)
 BREATH_LIFT, BREATH_PITCH = 0.9, 0.7  # degrees at full breath
 
 
@@ -78,18 +78,18 @@ def pose_body(root: Floats, rest: Floats, fps: float, channels: Curves, sway: Cu
     breath = _get("breath", zero, sway)
     trunk = np.stack([get("lean") - BREATH_PITCH * breath, -get("turn"), get("tilt")], -1)
     head = np.stack([get("head_nod") + 0.4 * BREATH_PITCH * breath, -get("head_turn"), get("head_tilt")], -1)
-    for chain, vector in ((TRUNK, trunk), (NECK, head)):
-        for name, share in chain:
+    for chain, shares, vector in ((SPINE, SPINE_SHARES, trunk), (NECK, NECK_SHARES, head)):
+        for name, share in zip(chain, shares, strict=True):
             turn = rot.from_rotation_vector(np.radians(vector * share))
             local[:, _index(name)] = fast.mul(turn, local[:, _index(name)])
     local[:, 0] = rot.from_rotation_vector(np.radians(np.stack([zero, -get("hip_turn"), 0.25 * get("tilt")], -1)))
     place = root + np.stack([-get("shift"), -get("drop"), get("push")], -1)
-    toes = {s: get("toe_" + s) for s in ("Left", "Right") if "toe_" + s in channels}
+    toes = {s: get("toe_" + s) for s in SIDES if "toe_" + s in channels}
     for name, q in plant_feet(place, local[:, 0], toes or None).items():
         local[:, _index(name)] = q
     body = Body(fps, place, local, {}, {})
     _chain(body)
-    for side in ("Left", "Right"):
+    for side in SIDES:
         set_collar(body, side, get("raise_" + side) + BREATH_LIFT * breath, get("protract_" + side))
     return body
 
@@ -110,10 +110,10 @@ def _chain(body: Body) -> None:
     """World rotations and places of hips, spine and head."""
     sk = canonical()
     body.world["Hips"], body.places["Hips"] = body.local[:, 0], body.root
-    for parent, name in pairwise(CHAIN):
+    for parent, name in pairwise(("Hips", *TRUNK)):
         body.places[name] = body.places[parent] + fast.rotate(body.world[parent], sk.offsets[_index(name)])
         body.world[name] = fast.mul(body.world[parent], body.local[:, _index(name)])
-    for side in ("Left", "Right"):
+    for side in SIDES:
         name = side + "UpLeg"
         body.places[name] = body.places["Hips"] + fast.rotate(body.world["Hips"], sk.offsets[_index(name)])
         body.world[name] = fast.mul(body.world["Hips"], body.local[:, _index(name)])

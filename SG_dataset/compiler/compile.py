@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import FINGER_JOINTS
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import arm, channels, fast, timing
@@ -154,7 +156,7 @@ def _rest_arm() -> tuple[Floats, Floats, Floats]:
     wrist = fast.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
     shoulder, elbow = places[:, ix("LeftArm")], places[0, ix("LeftForeArm")]
     line = rot.normalize(places[0, ix("LeftHand")] - shoulder[0])
-    _, pole, _ = arm._circle(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
+    _, pole, _ = arm.elbow_place(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
     actual = elbow - shoulder[0]
     actual = rot.normalize(actual - (actual @ line) * line)
     swivel = np.degrees(np.arctan2(np.cross(pole[0], actual) @ line, pole[0] @ actual))
@@ -229,8 +231,8 @@ def _lift_collar(
     """The shoulder helps: it rises with a raised hand and comes forward with a far or crossing one."""
     local = fast.rotate(fast.inverse(chest), wrist - chest_place)
     height, forward, inward = local[:, 1] - 13.0, local[:, 2], -local[:, 0]
-    lift = 15.0 * timing.smooth_step((height + 25.0) / 75.0)
-    protract = 9.0 * timing.smooth_step((forward - 22.0) / 38.0) + 8.0 * timing.smooth_step((inward + 8.0) / 34.0)
+    lift = 15.0 * minimum_jerk((height + 25.0) / 75.0)
+    protract = 9.0 * minimum_jerk((forward - 22.0) / 38.0) + 8.0 * minimum_jerk((inward + 8.0) / 34.0)
     zero = np.zeros(len(wrist))
     lift = lift + curves.get("raise_" + name, zero) + BREATH_LIFT * sway["breath"]
     set_collar(
@@ -269,7 +271,7 @@ def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:
     turn, point = (MIRROR_TURN, MIRROR_POINT) if name == "Right" else (np.ones(4), np.ones(3))
     for joint, q in (("Arm", solved.upper), ("ForeArm", solved.fore), ("Hand", solved.hand)):
         body.local[:, ix(name + joint)] = q * turn
-    body.local[:, [ix(name + joint) for joint in resting.FINGER_JOINTS]] = fingers * turn
+    body.local[:, [ix(name + joint) for joint in FINGER_JOINTS]] = fingers * turn
     body.places[name + "ForeArm"], body.places[name + "Hand"] = solved.elbow * point, solved.wrist * point
     body.world[name + "Arm"] = fast.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
     body.world[name + "ForeArm"] = fast.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
 from SG_dataset.compiler import collide, fast, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
 from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
@@ -159,7 +160,7 @@ def _turns(time: Floats, key_times: Floats, turns: Floats) -> Floats:
     index, x = timing.segments(time - ORIENTATION_LAG, key_times)
     frames = np.arange(len(time))
     start = turns[index, frames]
-    q = fast.slerp(start, _one_way(start, turns[index + 1, frames]), timing.smooth_step(x))
+    q = fast.slerp(start, _one_way(start, turns[index + 1, frames]), minimum_jerk(x))
     q = timing.blur(rot.continuous(q), 1.0 / max(time[1] - time[0], 1e-6), ORIENTATION_BLUR)
     return fast.normalize(q)
 
@@ -223,7 +224,7 @@ def _liveliness(
 def _tremor(time: Floats, seed: int) -> Floats:
     """Nobody holds a hand perfectly still: a few millimetres of slow drift, none at the ends."""
     rng = np.random.default_rng(seed)
-    fade = timing.smooth_step(np.minimum(time, time[-1] - time) / 0.5)[:, None]
+    fade = minimum_jerk(np.minimum(time, time[-1] - time) / 0.5)[:, None]
     waves = [np.sin(2 * np.pi * (time[:, None] / rng.uniform(1.1, 2.3, 3) + rng.uniform(size=3))) for _ in range(2)]
     return np.asarray(0.22 * fade * (waves[0] + waves[1]))
 
@@ -236,7 +237,7 @@ def _cycle(cycle: Cycle, x: Floats, size: float) -> tuple[Floats, Floats, Floats
     offset = size * wave[:, None] * np.array(cycle.move)
     if cycle.circle:
         angle = 2 * np.pi * cycle.times * timing.eased(u)
-        grow = timing.smooth_step(u) if cycle.grow else timing.smooth_step(np.minimum(u, 1 - u) * cycle.times * 2)
+        grow = minimum_jerk(u) if cycle.grow else minimum_jerk(np.minimum(u, 1 - u) * cycle.times * 2)
         first, second = (np.array(v) for v in cycle.circle)
         radius = (size * grow * inside)[:, None]
         offset = offset + radius * (np.sin(angle)[:, None] * first + np.cos(angle)[:, None] * second)
@@ -270,7 +271,7 @@ def _fingers(keys: Sequence[Key], shapes: Floats, key_times: Floats, time: Float
     index, x = timing.segments(time, key_times)
     early = np.array([k.phase != "retract" for k in keys])[index + 1]
     u = x[:, None] - FINGER_DELAYS
-    progress = timing.smooth_step(np.where(early[:, None], u / 0.78, (u - 0.05) / 0.85))
+    progress = minimum_jerk(np.where(early[:, None], u / 0.78, (u - 0.05) / 0.85))
     progress = np.repeat(progress, 3, axis=1)
     return fast.slerp(shapes[index], shapes[index + 1], progress)
 
@@ -286,7 +287,7 @@ def _shape_cycle(hand: HandKey, fingers: Floats, x: Floats, wave: Floats) -> Flo
         delays = delays * 0.3
     u = np.clip(x[:, None] - delays, 0, 1)
     weight = np.where(inside[:, None], 0.5 - 0.5 * np.cos(2 * np.pi * cycle.times * timing.eased(u)), 0.0)
-    edge = timing.smooth_step((1 - np.clip(x, 0, 1)) * cycle.times * 2.0)[:, None]
+    edge = minimum_jerk((1 - np.clip(x, 0, 1)) * cycle.times * 2.0)[:, None]
     weight = np.repeat(weight * edge, 3, axis=1)
     del wave
     goal = np.broadcast_to(hand_shape(cycle.shape), fingers.shape)

@@ -41,7 +41,7 @@ class Scene:
             raise UserError(
                 "Both hands of a gesture refer to each other's arm.",
                 "Give one of them a zone or a landmark of the body instead; see docs/notation.md.",
-                "bad_gesture",
+                "bad_notation",
             )
         place, turn = self.places[actual], self.world[actual]
         return (place, turn) if self.side == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)

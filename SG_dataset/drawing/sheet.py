@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.drawing.closeup import Direction, Side, hand_camera, spread_direction, thumb_direction
 from SG_dataset.drawing.figure import FigureRenderer
@@ -171,7 +172,7 @@ def _tracks(renderer: FigureRenderer, frames: range) -> dict[str, Floats]:
     """World paths (F, 3) of what moves: hands, else the nose or the feet."""
     sk, m, p = renderer.motion.skeleton, renderer.matrices, renderer.positions
     tracks: dict[str, Floats] = {}
-    for side in ("Left", "Right"):
+    for side in SIDES:
         foot = sk.index(side + "Foot")
         toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
         if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.bone_maps import FINGERS, SIDES
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rest_alignment import alignment
 from sg_blender_addon.core.skeleton import Skeleton, canonical

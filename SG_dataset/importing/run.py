@@ -87,14 +87,14 @@ def _unwritable(target: Path) -> UserError:
 
 def _check_target(target: Path, source: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file.", "Give a folder for the library.", "bad_target")
+        raise UserError(f"{target} is a file.", "Give a folder for the library.", "cannot_write")
     if target.resolve() == source.resolve():
         raise UserError(
-            "The library cannot be written into the folder it is made from.", "Give another -o.", "bad_target"
+            "The library cannot be written into the folder it is made from.", "Give another -o.", "cannot_write"
         )
     if target.is_dir() and any(target.iterdir()) and not (target / REPORT).is_file():
         raise UserError(
-            f"{target} holds something else than an imported library.", "Give a new or an empty folder.", "bad_target"
+            f"{target} holds something else than an imported library.", "Give a new or an empty folder.", "cannot_write"
         )
 
 

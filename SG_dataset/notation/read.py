@@ -398,7 +398,9 @@ def load_yaml(path: Path) -> Any:
         # libyaml is ten times faster and no less safe
         return yaml.load(path.read_text("utf-8"), Loader=_LOADER)  # noqa: S506
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{path} cannot be read: {problem}.", "Check that the file exists.", "unreadable") from problem
+        raise UserError(
+            f"{path} cannot be read: {problem}.", "Check that the file exists.", "file_not_found"
+        ) from problem
     except yaml.YAMLError as problem:
         line = " ".join(str(problem).split())
         raise UserError(

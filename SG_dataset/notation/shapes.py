@@ -137,7 +137,7 @@ def hand_shape(name: str) -> Floats:
     shapes = _table()["shapes"]
     if name not in shapes:
         raise UserError(
-            f"There is no hand shape called {name!r}.", f"Known shapes: {', '.join(shapes)}.", "unknown_shape"
+            f"There is no hand shape called {name!r}.", f"Known shapes: {', '.join(shapes)}.", "bad_notation"
         )
     spec = shapes[name]
     fingers = [q for f in FINGERS for q in _finger(f, spec[f])]

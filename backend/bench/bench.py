@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     seconds = sorted(arguments.seconds or SECONDS)
     if any(not 1 <= s <= 7200 for s in seconds):
-        raise UserError("Lengths must lie between 1 and 7200 seconds.", code="bad_setting")
+        raise UserError("Lengths must lie between 1 and 7200 seconds.", code="bad_settings")
     rows: list[Row] = []
     with _weights_of(arguments.size or SIZES) as folders:
         print(_header(), flush=True)

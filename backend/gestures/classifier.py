@@ -34,7 +34,7 @@ from backend.outputs import replacing
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 
-VERSION = "6"
+VERSION = "7"
 SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
 WINDOW = (0.15, 0.4, 1.0, 0.4, 0.15)
 LETTERS = 1024
@@ -112,15 +112,15 @@ def sample_features(sample: Sample, encoded: Encoded) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Fitted weights: `which` (2560, G) and `which_bias` (G,); `worth` (1152,) and `worth_bias`.
+    """Fitted weights: `which` (2560, G) and `which_bias` (G,); `salience` (1152,) and `salience_bias`.
 
-    `typical` is the probability of most marked words. Without any marked word `worth` is zero: all count alike.
+    `typical` is the probability of most marked words. Without any marked word `salience` is zero: all count alike.
     """
 
     which: Floats
     which_bias: Floats
-    worth: Floats
-    worth_bias: float
+    salience: Floats
+    salience_bias: float
     typical: float
 
     def gestures(self, x: Floats) -> Floats:
@@ -129,7 +129,7 @@ class Head:
 
     def word(self, x: Floats) -> Floats:
         """(n,) 0..1 for word features: 1 for a word that calls for a gesture as clearly as most marked words do."""
-        likely = 1.0 / (1.0 + np.exp(-np.clip(x @ self.worth + self.worth_bias, -30.0, 30.0)))
+        likely = 1.0 / (1.0 + np.exp(-np.clip(x @ self.salience + self.salience_bias, -30.0, 30.0)))
         return np.asarray(np.minimum(likely / self.typical, 1.0), np.float32)
 
 
@@ -211,14 +211,14 @@ class Scorer:
     def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
         coded = zip(sentences, self._embedder.encode(sentences), strict=True)
-        return [(self._worth(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
+        return [(self._salience(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
 
-    def _worth(self, words: Sequence[str], encoded: Encoded) -> Floats:
-        worth = self._head.word(word_features(encoded))
+    def _salience(self, words: Sequence[str], encoded: Encoded) -> Floats:
+        salience = self._head.word(word_features(encoded))
         if self._all_alike:
             common = EMPTY_WORDS | plain_words()
-            worth *= np.array([plain(w) not in common for w in words], np.float32)
-        return worth
+            salience *= np.array([plain(w) not in common for w in words], np.float32)
+        return salience
 
     def understands(self, words: Sequence[str]) -> bool:
         """Whether a text looks like English, which is all that the sentence model knows. Short texts pass."""
@@ -272,8 +272,8 @@ def _read(path: Path, classes: int) -> Head | None:
     """A cached head; None if there is none or it is damaged (then it is made again)."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            worth_bias, typical = map(float, data["scales"])
-            head = Head(data["which"].astype(np.float32), data["which_bias"], data["worth"], worth_bias, typical)
+            salience_bias, typical = map(float, data["scales"])
+            head = Head(data["which"].astype(np.float32), data["which_bias"], data["salience"], salience_bias, typical)
     # A zip that is no zip, a member cut short, a name that is missing: whatever it is, it is made again.
     except Exception:  # noqa: BLE001
         return None
@@ -288,6 +288,6 @@ def _write(path: Path, head: Head) -> None:
             file,
             which=head.which.astype(np.float16),
             which_bias=head.which_bias,
-            worth=head.worth,
-            scales=np.array([head.worth_bias, head.typical]),
+            salience=head.salience,
+            scales=np.array([head.salience_bias, head.typical]),
         )

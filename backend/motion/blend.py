@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from backend.gestures.phases import Placement, minimum_jerk
+from backend.gestures.phases import Placement
 from backend.gestures.place import LibraryLike, VariantLike, find_variant
 from backend.motion.postprocess import make_continuous
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK, arm_joints, arm_side, trunk_joints
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.rotations import Array
@@ -36,8 +38,6 @@ FOOT_ANGLE = 14.0  # a foot that taps turns more, one that the body sways over t
 COLLAR_ANGLE = 8.0  # degrees: shoulders raised on purpose turn the collar bones more than this
 FACE_DISTANCE = 22.0  # cm from the head joint: a hand this near touches the face, so head and neck must be exact
 CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the reach of the codes' own mixing
-_TORSO = ("Spine", "Spine1", "Spine2")
-_HEAD = ("Neck", "Neck1", "Head")
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,25 @@ class Shares:
         turned = np.degrees(rot.angle(rot.mul(rot.inverse(clip.rotations[:1]), clip.rotations))).max(axis=0)
         legs = any(
             turned[clip.skeleton.index(f"{side}{joint}")] > angle
-            for side in ("Right", "Left")
+            for side in SIDES
             for joint, angle in (("UpLeg", LEG_ANGLE), ("Foot", FOOT_ANGLE))
         )
-        torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _TORSO))
-        head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _HEAD))
+        torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in SPINE))
+        head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in NECK))
         if touches_face(clip, hand, stroke):
             head = 1.0
         # a shrug of the shoulders alone gestures with no hand, and yet with both collar bones
         sides = _sides(hand) or tuple(
-            side for side in ("right", "left") if turned[clip.skeleton.index(f"{side.title()}Shoulder")] > COLLAR_ANGLE
+            side for side in SIDES if turned[clip.skeleton.index(f"{side}Shoulder")] > COLLAR_ANGLE
         )
         joints = np.zeros(len(names))
         for i, name in enumerate(names):
-            if name in _TORSO:
+            if name in SPINE:
                 joints[i] = torso
-            elif name in _HEAD:
+            elif name in NECK:
                 joints[i] = head
-            elif _arm_side(name):
-                joints[i] = 1.0 if _arm_side(name) in sides else 0.0
+            elif arm_side(name):
+                joints[i] = 1.0 if arm_side(name) in sides else 0.0
             else:
                 joints[i] = 1.0 if legs else 0.0
         return cls(joints, legs)
@@ -85,28 +85,20 @@ def _growing(share: float, enough: float, angle: float) -> float:
 
 def _upper(skeleton: Skeleton) -> npt.NDArray[np.bool_]:
     """(J,) True for torso, head and arms."""
-    return np.array([n in _TORSO or n in _HEAD or bool(_arm_side(n)) for n in skeleton.names])
-
-
-def _arm_side(name: str) -> str:
-    for side in ("Right", "Left"):
-        if name.startswith(side) and not any(part in name for part in ("Leg", "Foot", "Toe")):
-            return side.lower()
-    return ""
+    return np.array([n in TRUNK or bool(arm_side(n)) for n in skeleton.names])
 
 
 def _sides(hand: str) -> tuple[str, ...]:
-    hand = hand.lower()
-    if hand in ("right", "left"):
+    """The sides whose hands gesture, as joints are named."""
+    hand = hand.title()
+    if hand in SIDES:
         return (hand,)
-    return () if hand in ("none", "head") else ("right", "left")
+    return () if hand in ("None", "Head") else SIDES
 
 
 def gesturing_joints(skeleton: Skeleton, hand: str) -> list[int]:
     """Joints of the gesturing arms, fingers included; of torso and head where no hand gestures."""
-    sides = _sides(hand)
-    chosen = [i for i, n in enumerate(skeleton.names) if _arm_side(n) in sides and _arm_side(n)]
-    return chosen or [i for i, n in enumerate(skeleton.names) if n in _TORSO or n in _HEAD]
+    return arm_joints(skeleton, *_sides(hand)) or trunk_joints(skeleton)
 
 
 def touches_face(clip: Motion, hand: str, around: float) -> bool:
@@ -116,11 +108,11 @@ def touches_face(clip: Motion, hand: str, around: float) -> bool:
     tips = moment.end_positions()[0]
     head = positions[clip.skeleton.index("Head")]
     for side in _sides(hand):
-        points = [positions[clip.skeleton.index(f"{side.capitalize()}Hand")]]
+        points = [positions[clip.skeleton.index(f"{side}Hand")]]
         points += [
             tip
             for tip, parent in zip(tips, clip.skeleton.end_parents, strict=True)
-            if clip.skeleton.names[parent].startswith(f"{side.capitalize()}Hand")
+            if clip.skeleton.names[parent].startswith(f"{side}Hand")
         ]
         if min(float(np.linalg.norm(p - head)) for p in points) < FACE_DISTANCE:
             return True

@@ -28,7 +28,7 @@ from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.weights import Weights
 from backend.motion.blend import gesturing_joints, placement
 from backend.motion.postprocess import fit_length, resample
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
@@ -83,7 +83,7 @@ def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCach
         shift = PADDING * FRAMES_PER_TOKEN
         times = (np.arange(tokens * FRAMES_PER_TOKEN) - shift) / 60.0
         shown = clip.at(np.clip(times, 0.0, variant.seconds))
-        again = motion_of(weights, encode_motion(weights, shown))
+        again = decode(weights, encode_motion(weights, shown))
         stroke, rest = (shift + int(t * 60) for t in (placed.stroke_start, max(placed.retraction, placed.stroke)))
         window = slice(min(stroke, rest), max(stroke, rest) + 1)
         joints = gesturing_joints(clip.skeleton, variant.hand)
@@ -121,16 +121,16 @@ def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: Co
 
 
 def lay_over(
-    weights: Weights, tokens: Codes, segments: Sequence[Segment], library: LibraryLike, seconds: float, cache: CodeCache
+    weights: Weights, codes: Codes, segments: Sequence[Segment], library: LibraryLike, seconds: float, cache: CodeCache
 ) -> tuple[Codes, tuple[tuple[int, int], ...]]:
     """The rhythm's codes (2, levels, T) with the "codes" segments laid over them, and the gestures' token spans."""
-    merged, spans = tokens.copy(), []
+    merged, spans = codes.copy(), []
     for segment in sorted(segments, key=lambda s: s.start):
         if segment.blend != "codes":
             continue
         variant = find_variant(library, segment.gesture_id, segment.variant)
         placed = placement(segment, variant, seconds)
-        span = token_span(placed, tokens.shape[2])
+        span = token_span(placed, codes.shape[2])
         clip = encode_clip(weights, variant, placed, span, cache)
         _mix_borders(weights, merged, clip, span)
         merged[:, :, span[0] : span[1]] = clip
@@ -165,7 +165,7 @@ def _tensor(weights: Weights, codes: Codes) -> torch.Tensor:
 
 def decoded_motion(
     weights: Weights,
-    tokens: Codes,
+    codes: Codes,
     segments: Sequence[Segment],
     library: LibraryLike,
     seconds: float,
@@ -177,11 +177,11 @@ def decoded_motion(
     """The motion of the merged codes, frame by frame beside the rhythm at 60 fps; None where no segment wants it."""
     if not any(s.blend == "codes" for s in segments):
         return None
-    merged, spans = lay_over(weights, tokens, segments, library, seconds, cache)
-    return fit_length(motion_of(weights, merged, exact=exact, inserts=spans, progress=progress), seconds)
+    merged, spans = lay_over(weights, codes, segments, library, seconds, cache)
+    return fit_length(decode(weights, merged, exact=exact, inserts=spans, progress=progress), seconds)
 
 
-def tokens_of(weights: Weights, rhythm: Motion) -> Codes:
+def codes_of(weights: Weights, rhythm: Motion) -> Codes:
     """Codes of a rhythm that only its motion is known of; held at its end to whole tokens."""
     motion = resample(rhythm, 60.0)
     tokens = int(np.ceil(len(motion) / FRAMES_PER_TOKEN))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from backend.gestures.phases import minimum_jerk
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.rotations import Array
@@ -158,17 +159,11 @@ def solve(motion: Motion, leg: Leg, target: Array, foot: Array) -> Array:
     # The knee bends about an axis across the leg; near a straight leg the cross product is noise, so the thigh's own
     # X axis (the rest pose's hinge) is mixed in.
     sideways = rot.rotate(thigh, np.array([1.0, 0.0, 0.0]))
-    way = rot.normalize(target - hip)
     axis = np.cross(knee - hip, ankle - knee) + 0.5 * upper * sideways
-    axis = rot.normalize(axis - np.sum(axis * way, axis=-1, keepdims=True) * way)
-    distance = np.clip(np.linalg.norm(target - hip, axis=1), abs(upper - lower) + 1e-3, REACH * (upper + lower))
-    corner = np.arccos(np.clip((upper**2 + distance**2 - lower**2) / (2 * upper * distance), -1.0, 1.0))
-    bent = hip + upper * rot.rotate(rot.from_axis_angle(axis, -corner), way)
-    reached = hip + distance[:, None] * way
-    thigh, shin = (
-        rot.mul(rot.between(old, new), turn)
-        for old, new, turn in ((knee - hip, bent - hip, thigh), (ankle - knee, reached - bent, shin))
-    )
+    limits = {"shortest": abs(upper - lower) + 1e-3, "longest": REACH * (upper + lower)}
+    bent = two_bone.solve(target - hip, np.cross(target - hip, axis), upper, lower, **limits)
+    thigh = rot.mul(rot.between(knee - hip, bent.middle), thigh)
+    shin = rot.mul(rot.between(ankle - knee, bent.lower), shin)
     local = [rot.mul(rot.inverse(root), thigh), rot.mul(rot.inverse(thigh), shin), rot.mul(rot.inverse(shin), foot)]
     return np.stack(local, axis=1)
 

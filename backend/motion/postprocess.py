@@ -8,10 +8,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import lfilter
 
-from backend.gestures.phases import minimum_jerk
 from backend.models.config import TOKENS_PER_SECOND
 from backend.motion.foot_planting import plant
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import LOWER_BODY
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.rotations import Array
@@ -26,7 +27,6 @@ CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
 EDGE_FRAMES = 8  # one token
-_LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
 
 def bound_root(root: Array, start: Array, fps: float) -> Array:
@@ -63,7 +63,7 @@ def scale_amplitude(motion: Motion, gains: Array, progress: Progress | None = No
     if len(motion) < 2 or np.allclose(gains, 1.0):
         return
     progress = progress or Progress()
-    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in _LOWER_BODY]
+    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in LOWER_BODY]
     rotations, width = motion.rotations, MEAN_POSE_SECONDS * motion.fps
     reach = round(4 * width)  # frames to either side that the filter looks at
     past = rotations[:0, joints]  # as they were before they were scaled

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.models.weights import Weights
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from backend.reference.bank import load_bank
 from sg_blender_addon.core.bvh import write_bvh
 from SG_dataset.importing.report import ImportReport
@@ -39,6 +39,6 @@ def write_bank_library(folder: Path, progress: Callable[[int, int, str], None] =
     with tempfile.TemporaryDirectory(prefix="bank-") as place:
         (Path(place) / "bvh").mkdir()
         for (gesture_id, number), codes in bank.items():
-            write_bvh(motion_of(weights, codes), Path(place) / "bvh" / f"{gesture_id}-{number}.bvh")
+            write_bvh(decode(weights, codes), Path(place) / "bvh" / f"{gesture_id}-{number}.bvh")
         (Path(place) / "bank.json").write_text(json.dumps(mapping), "utf-8")
         return import_folder(Path(place) / "bvh", folder / FOLDER, Path(place) / "bank.json", progress, workers=0)

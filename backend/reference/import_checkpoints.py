@@ -41,7 +41,7 @@ def import_reference(paths: Mapping[str, str | Path], out: str | Path, progress:
     missing = [name for name in FILES if not paths.get(name)]
     if missing:
         options = ", ".join("--" + name.replace("_", "-") for name in missing)
-        raise UserError(f"These files are needed too: {options}.", "Give all seven files.", "missing_file")
+        raise UserError(f"These files are needed too: {options}.", "Give all seven files.", "file_not_found")
     given = {name: Path(path) for name, path in paths.items() if path}
     # the small ones first: a mistake shows before a gigabyte has been read
     scalers = {name: read_scaler(given[name], width) for name, width in SCALERS.items()}

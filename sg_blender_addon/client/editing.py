@@ -101,7 +101,7 @@ def catalogue(api: Api, library: str = "starter") -> tuple[GestureInfo, ...]:
         raise UserError(
             "The backend's list of gestures cannot be read.",
             "Add-on and backend must have the same version.",
-            "bad_gestures",
+            "backend_failed",
         ) from error
 
 

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .bone_maps import SIDES
 from .channels import Channel, channels
 from .errors import UserError
+from .joint_groups import LOWER_BODY
 from .motion import Motion, concatenate
 from .retarget import Retargeted, retarget
 from .rotations import Array
@@ -20,7 +20,6 @@ from .target_rig import TargetRig
 from .timeline import Segment
 
 _CHANGED = 2e-3  # a channel that moves less than this (a quarter of a degree, 2 mm) is not part of a gesture
-_LOWER = ("Hips", *(side + part for side in SIDES for part in ("UpLeg", "Leg", "Foot")))
 
 
 class Performance(Protocol):
@@ -71,7 +70,7 @@ def _check(performance: Performance) -> None:
         raise UserError("The generated motion is too short to be used.", "Use a longer recording.", "motion_too_short")
     arrays = (rhythm.root_positions, rhythm.rotations, merged.root_positions, merged.rotations)
     if not all(np.isfinite(a).all() for a in arrays):
-        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion")
+        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion_data")
 
 
 def _span_of(spans: Sequence[Span], segment: Segment) -> Span:
@@ -129,7 +128,7 @@ def _poses(
 
 def _changed(rig: TargetRig, below: Sequence[Channel], above: Sequence[Channel]) -> list[Channel]:
     """Channels that move; hips and legs go together, or the feet would leave the ground when the strip is moved."""
-    lower = {rig.names[rig.joints[j]] for j in _LOWER if j in rig.joints}
+    lower = {rig.names[rig.joints[j]] for j in LOWER_BODY if j in rig.joints}
     size = {"location": 100 * rig.scale}  # locations count in metres of the character's own size
     moved = [
         np.abs(a.values - b.values).max() > _CHANGED * size.get(a.path, 1.0) for a, b in zip(above, below, strict=True)

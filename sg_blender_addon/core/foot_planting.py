@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import SIDES
+from . import two_bone
+from .joint_groups import SIDES
 from .rotations import Array
 from .skeleton import canonical
 from .target_rig import FORWARD, UP, TargetRig
@@ -60,22 +61,16 @@ def _solve_leg(rig: TargetRig, turns: list[Array], bones: tuple[int, int, int], 
     upper = rot.rotate(turns[thigh], rig.heads[shin] - rig.heads[thigh])
     lower = rot.rotate(turns[shin], rig.heads[foot] - rig.heads[shin])
     a, b = np.linalg.norm(upper, axis=-1), np.linalg.norm(lower, axis=-1)
-    line: Array = goal - start
-    distance = np.clip(np.linalg.norm(line, axis=-1), np.abs(a - b) * 1.001 + 1e-9, (a + b) * _FULL_REACH)
-    line = rot.normalize(line)
-    bend = _bend_direction(upper, lower, line, rot.rotate(turns[thigh], rig.to_armature(FORWARD)))
-    along = (a * a - b * b + distance * distance) / (2 * distance)
-    aside = np.sqrt(np.maximum(a * a - along * along, 0.0))
-    knee = line * along[:, None] + bend * aside[:, None]
-    turns[thigh] = rot.mul(rot.between(upper, knee), turns[thigh])
-    turns[shin] = rot.mul(rot.between(lower, line * distance[:, None] - knee), turns[shin])
+    pole = _knee_pole(upper, lower, rot.rotate(turns[thigh], rig.to_armature(FORWARD)))
+    limits = {"shortest": np.abs(a - b) * 1.001 + 1e-9, "longest": (a + b) * _FULL_REACH}
+    bent = two_bone.solve(goal - start, pole, a, b, **limits)
+    turns[thigh] = rot.mul(rot.between(upper, bent.middle), turns[thigh])
+    turns[shin] = rot.mul(rot.between(lower, bent.lower), turns[shin])
 
 
-def _bend_direction(upper: Array, lower: Array, line: Array, forward: Array) -> Array:
-    """Unit direction (F, 3), normal to `line`, that the knee goes to: as bent, the thigh's front when straight."""
+def _knee_pole(upper: Array, lower: Array, forward: Array) -> Array:
+    """Direction (F, 3) that the knee goes to: as bent, the thigh's front when straight."""
     chord = rot.normalize(upper + lower)
     bent = upper - chord * np.sum(upper * chord, axis=-1, keepdims=True)
     size = np.linalg.norm(upper, axis=-1, keepdims=True)
-    wish = bent + 0.02 * size * forward  # 0.02 of the thigh: about a degree of bend, where its direction is noise
-    wish = wish - line * np.sum(wish * line, axis=-1, keepdims=True)
-    return rot.normalize(wish)
+    return bent + 0.02 * size * forward  # 0.02 of the thigh: about a degree of bend, where its direction is noise

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import FINGERS, SIDES
+from .joint_groups import FINGERS, SIDES
 from .rotations import Array
 from .skeleton import canonical
 from .target_rig import FORWARD, UP, TargetRig

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import SIDES
+from .joint_groups import SIDES
 from .rotations import Array
 from .skeleton import canonical
 

@@ -43,10 +43,10 @@ def test_swap_puts_another_gesture_on_the_word_and_locks_it(performance, small):
 
 def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeypatch):
     sent = []
-    choosing = module(small, "operators.choosing")
+    choosing = module(small, "operators.swap")
     work = choosing.rearrange
     monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
-    module(small, "machine").preferences().weights = "/weights"
+    module(small, "backend_settings").preferences().weights = "/weights"
     settings = bpy.context.scene.gesticulator
     for blend, expected in (("auto", "motion"), ("codes", "codes"), ("auto", "motion")):
         settings.blend = blend
@@ -56,7 +56,7 @@ def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeyp
     settings.blend = "codes"
     bpy.ops.gesticulator.add_gesture(gesture_id="0002", word=0)
     assert sent[-1].placed[0].blend == "codes"
-    module(small, "machine").preferences().weights = ""
+    module(small, "backend_settings").preferences().weights = ""
 
 
 def test_a_swap_survives_generating_again(performance):
@@ -184,7 +184,7 @@ def test_export_to_nowhere_leaves_nothing(performance, tmp_path):
 
 
 def test_a_take_that_is_gone_is_one_sentence(performance, small):
-    for file in module(small, "machine").user_folder("takes").glob("*.npz"):
+    for file in module(small, "backend_settings").user_folder("takes").glob("*.npz"):
         file.unlink()
     before = scenes.fingerprint()
     with pytest.raises(RuntimeError, match="not on this machine"):

@@ -93,7 +93,7 @@ def test_words_and_locks_survive_saving_and_the_gestures_can_still_be_edited(sho
 
 
 def test_another_file_opened_while_a_job_runs_is_left_alone(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     scenes.empty()
@@ -186,7 +186,7 @@ def test_test_backend_answers(small):
 
 @pytest.mark.parametrize("retriever", ["openai"])
 def test_a_language_model_needs_an_address_and_online_access(shot, small, retriever):
-    settings = module(small, "machine").preferences()
+    settings = module(small, "backend_settings").preferences()
     bpy.context.scene.gesticulator.retriever = retriever
     with pytest.raises(RuntimeError, match="No language model's address"):
         bpy.ops.gesticulator.generate()
@@ -200,7 +200,7 @@ def test_a_language_model_needs_an_address_and_online_access(shot, small, retrie
 
 
 def test_a_scripts_name_tells_its_kind(shot, small):
-    reader = module(small, "shot")
+    reader = module(small, "request")
     text = bpy.data.texts.new("line")
     text.write("Hello")
     bpy.context.scene.gesticulator.script = text

@@ -48,7 +48,7 @@ def performance(shot, small):
     assert pictures._icons is None
     pictures.register()
     for name in ("gestures", "pictures"):
-        shutil.rmtree(module(small, "machine").user_folder(name))
+        shutil.rmtree(module(small, "backend_settings").user_folder(name))
     bpy.ops.gesticulator.generate()
     bpy.context.scene.gesticulator.word_index = 3
     return shot
@@ -72,7 +72,7 @@ def dialog(performance, small):
     window_manager.property_unset("picker")
 
     def open_for(operator: str) -> Dialog:
-        kind = getattr(module(small, "operators.choosing"), f"GESTICULATOR_OT_{operator}")
+        kind = getattr(module(small, "operators.swap"), f"GESTICULATOR_OT_{operator}")
         Dialog.aim, Dialog.bl_label, Dialog._free_word = kind.aim, kind.bl_label, getattr(kind, "_free_word", None)
         opened = []
         manager = SimpleNamespace(invoke_props_dialog=lambda *_, **options: opened.append(options) or {"RUNNING_MODAL"})
@@ -202,7 +202,7 @@ def test_scripts_choose_without_a_dialog(performance):
 
 
 def test_while_a_job_runs_the_dialog_leaves_the_backend_alone(dialog, small, monkeypatch):
-    live, pictures = module(small, "live"), module(small, "pictures")
+    live, pictures = module(small, "job_runner"), module(small, "pictures")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     started = []

@@ -118,7 +118,7 @@ def building(shot, small, monkeypatch):
     """A generated performance and a second one on its way, one step per tick, its first Action begun; gives `live`."""
     for name in ("generate", "choosing", "moving"):
         monkeypatch.setattr(module(small, f"operators.{name}"), "waits", lambda wait: wait)
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(live, "BUDGET_S", 0.0)
     monkeypatch.setattr(module(small, "baking"), "KEYS_AT_ONCE", 2000)
     bpy.ops.gesticulator.generate(wait=True)

@@ -63,7 +63,7 @@ def import_folder(source: Path, library: Path, *options: str) -> None:
 
 @pytest.fixture
 def preferences(real):
-    settings = module(real, "machine").preferences()
+    settings = module(real, "backend_settings").preferences()
     yield settings
     settings.library = ""
 

@@ -73,9 +73,9 @@ def test_one_command_makes_weights_that_generate(made):
         1.5,
     )
     rows = features.extract(Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE))
-    codes = rhythm.codes(weights, rows, rhythm.Sampling(seed=1), Progress())
+    codes = rhythm.sample_codes(weights, rows, rhythm.Sampling(seed=1), Progress())
     assert codes.shape == (2, 4, len(rows))
-    motion = rhythm.motion_of(weights, codes)
+    motion = rhythm.decode(weights, codes)
     assert len(motion) == 8 * len(rows) and np.isfinite(motion.rotations).all()
 
 

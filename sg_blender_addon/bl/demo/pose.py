@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core import rotations as rot
-from ...core.bone_maps import SIDES
+from ...core.joint_groups import SIDES
 from ...core.motion import Motion
 from ...core.rotations import Array
 from ...core.skeleton import canonical

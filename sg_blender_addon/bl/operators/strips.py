@@ -196,7 +196,7 @@ class GESTICULATOR_OT_export(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         path = Path(bpy.path.abspath(self.filepath)).with_suffix(".bvh")
         if not self.filepath or not path.parent.is_dir():
-            raise UserError("There is no such folder to write to.", "Choose another place.", "bad_path")
+            raise UserError("There is no such folder to write to.", "Choose another place.", "cannot_write")
         where = editing.target(context)
         settings = properties.settings(context.scene)
         stay = [segment for _, segment in editing.segments_now(present(settings.character), where)]
@@ -217,7 +217,7 @@ def _write(path: Path, answer: Rearranged, words: list[dict[str, object]]) -> st
         os.replace(fresh_report, path.with_suffix(".json"))
     except OSError as error:
         raise UserError(
-            f"The files cannot be written: {error.strerror or error}", "Choose another place.", "unwritable"
+            f"The files cannot be written: {error.strerror or error}", "Choose another place.", "cannot_write"
         ) from error
     finally:
         fresh.unlink(missing_ok=True)

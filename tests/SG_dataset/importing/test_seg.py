@@ -439,10 +439,10 @@ def test_bad_places_are_refused(tmp_path):
     (tmp_path / "other" / "thesis.txt").write_text("precious")
     (tmp_path / "empty").mkdir()
     for folder, target, code in (
-        (source, tmp_path / "other", "bad_target"),
-        (source, source, "bad_target"),
-        (tmp_path / "nowhere", tmp_path / "out", "no_folder"),
-        (tmp_path / "empty", tmp_path / "out", "no_files"),
+        (source, tmp_path / "other", "cannot_write"),
+        (source, source, "cannot_write"),
+        (tmp_path / "nowhere", tmp_path / "out", "file_not_found"),
+        (tmp_path / "empty", tmp_path / "out", "no_motion"),
     ):
         with pytest.raises(UserError) as caught:
             import_folder(folder, target)
@@ -467,7 +467,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path):
     assert plan(source, ImportMapping()).unmatched == [(closed, "the folder cannot be read")]
     with pytest.raises(UserError, match="that can be read") as caught:
         plan(closed, ImportMapping())
-    assert caught.value.code == "no_folder"
+    assert caught.value.code == "file_not_found"
 
 
 def test_a_file_too_large_for_one_gesture_is_not_read(tmp_path):

@@ -42,7 +42,7 @@ def test_missing_and_broken_models_say_so(monkeypatch: pytest.MonkeyPatch, tmp_p
         patch.setattr(embed, "PACKAGE", "no_such_package_at_all")
         with pytest.raises(UserError) as caught:
             embedder()
-        assert caught.value.code == "missing_embedder"
+        assert caught.value.code == "missing_package"
         (tmp_path / "model.safetensors").write_bytes(b"nonsense")
         patch.setattr(embed, "model_folder", lambda: tmp_path)
         with pytest.raises(UserError) as caught:

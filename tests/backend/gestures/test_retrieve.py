@@ -86,8 +86,8 @@ def test_unseen_sentences_find_their_gesture_and_word() -> None:
     for starred, identity in UNSEEN:
         text, word = unstar(starred)
         tokens = text.split()
-        ((worth, which),) = model.score([tokens])
-        pair = worth[:, None] * which
+        ((salience, which),) = model.score([tokens])
+        pair = salience[:, None] * which
         i, g = np.unravel_index(int(pair.argmax()), pair.shape)
         right += model.ids[g] == identity
         words_right += i == marked_index(tokens, word)
@@ -175,8 +175,8 @@ def test_a_library_without_example_sentences_gets_gestures(library: Inventory, l
     right = 0
     for starred, _ in UNSEEN:
         text, word = unstar(starred)
-        worth = Scorer(library).score([text.split()])[0][0]
-        right += int(worth.argmax()) == marked_index(text.split(), word)
+        salience = Scorer(library).score([text.split()])[0][0]
+        right += int(salience.argmax()) == marked_index(text.split(), word)
     assert right >= 7
 
 
@@ -188,8 +188,8 @@ def test_without_our_sentences_either_all_words_but_function_words_count_alike(
     monkeypatch.setattr(texts, "marked_speech", lambda: ())
     library = without("examples")
     for _ in range(2):  # fitted, then as it was kept
-        worth = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
-        assert worth.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+        salience = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
+        assert salience.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
     words = spoken(TALK)
     choices, _ = choose(words, library, density=0.8)
     found = {words[c.word_index].text: c.gesture_id for c in choices}

@@ -14,7 +14,7 @@ from backend.models.weights import Weights
 from backend.motion import blend_codes
 from backend.motion.blend import blend, placement
 from backend.motion.blend_codes import BORDER, CodeCache
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.timeline import Segment
 from tests.backend.toys import ToyChoice, ToyLibrary, swaying, words
@@ -130,5 +130,5 @@ def test_decoded_gesture_is_mixed_into_the_upper_body(weights: Weights, tokens: 
 
 
 def test_tokens_of_a_motion_cover_it(weights: Weights) -> None:
-    tokens = blend_codes.tokens_of(weights, swaying(1.0, 24.0))
-    assert tokens.shape == (2, 4, 8) and len(motion_of(weights, tokens)) == 64
+    tokens = blend_codes.codes_of(weights, swaying(1.0, 24.0))
+    assert tokens.shape == (2, 4, 8) and len(decode(weights, tokens)) == 64

@@ -88,7 +88,7 @@ def test_wrong_script_is_noticed(numbers: Audio) -> None:
 
 def test_wrong_script_without_a_recogniser_is_spread(numbers: Audio) -> None:
     def missing() -> list[Word]:
-        raise UserError("The speech recogniser is missing.", "Install it.", "missing_engine")
+        raise UserError("The speech recogniser is missing.", "Install it.", "missing_package")
 
     words, warnings = align(numbers, read_script("Whose woods these are I think I know"), missing)
     assert len(words) == 8 and "missing" in warnings[0] and "spread" in warnings[1]

@@ -90,7 +90,7 @@ def test_missing_weights_say_so(engine: str, welcome: Audio, tmp_path: Path) -> 
     for model in ("/no/such/folder", str(tmp_path)):
         with pytest.raises(UserError) as caught:
             transcribe(welcome, engine, model)
-        assert caught.value.code == "missing_weights" and caught.value.hint
+        assert caught.value.code == "recogniser_missing" and caught.value.hint
 
 
 def test_damaged_weights_say_so(welcome: Audio, tmp_path: Path) -> None:
@@ -98,18 +98,18 @@ def test_damaged_weights_say_so(welcome: Audio, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError) as caught:
         transcribe(welcome, model=str(tmp_path))
-    assert caught.value.code == "missing_weights"
+    assert caught.value.code == "recogniser_missing"
     broken = tmp_path / "tiny.pt"
     broken.write_bytes(b"nonsense" * 100)
     with pytest.raises(UserError) as caught:
         transcribe(welcome, "openai-whisper", str(broken))
-    assert caught.value.code == "missing_weights"
+    assert caught.value.code == "recogniser_missing"
 
 
 def test_unknown_engine(welcome: Audio) -> None:
     with pytest.raises(UserError) as caught:
         transcribe(welcome, "parakeet")
-    assert caught.value.code == "unknown_engine"
+    assert caught.value.code == "bad_settings"
 
 
 # ------------------------------------------------------------------ openai-whisper, on the same weights as its .pt file
