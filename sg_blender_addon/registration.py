@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .bl import job_runner, pictures, preferences, properties, rna
+from .bl import job_runner, preferences, previews, properties, rna
 from .bl.operators import CLASSES as OPERATORS
 from .bl.panels import CLASSES as PANELS
 
@@ -20,7 +20,7 @@ def register() -> None:
             bpy.utils.register_class(cls)
             done.append(cls)
         job_runner.register()
-        pictures.register()
+        previews.register()
         properties.register()
     except BaseException:
         for cls in reversed(done):
@@ -30,7 +30,7 @@ def register() -> None:
 
 def unregister() -> None:
     properties.unregister()
-    pictures.unregister()
+    previews.unregister()
     job_runner.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -17,7 +17,7 @@ import numpy as np
 from ..core.channels import Channel
 from . import compat, metadata
 from .rna import custom_property
-from .steps import Steps, again
+from .steps import Steps, find_by_uid
 
 FIRST_KEY = 1.0  # Actions begin at frame 1, as animators expect; where they play is the strip's business
 KEYS_AT_ONCE = 8000  # some milliseconds
@@ -70,7 +70,7 @@ def read(uid: int) -> Steps[str]:
 
 def find(uid: int) -> bpy.types.Action:
     """An Action of that session uid; UserError when somebody removed it."""
-    return again(bpy.data.actions, uid, "An Action")
+    return find_by_uid(bpy.data.actions, uid, "An Action")
 
 
 @contextmanager

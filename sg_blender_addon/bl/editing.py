@@ -16,7 +16,7 @@ from .metadata import RHYTHM, Record
 from .nla import Where
 from .performance import push_undo
 from .rna import present
-from .steps import Steps, again, persistent
+from .steps import Steps, find_by_uid, persistent
 from .strips import OurStrip, our_strips
 
 FRAME_TOLERANCE = 0.01
@@ -36,8 +36,8 @@ class Target:
 
     def find(self) -> Where:
         """All of it as it is now; UserError when it is not what it was when the job began."""
-        scene = again(bpy.data.scenes, self.scene_uid, "The scene")
-        character = again(bpy.data.objects, self.character_uid, "The character")
+        scene = find_by_uid(bpy.data.scenes, self.scene_uid, "The scene")
+        character = find_by_uid(bpy.data.objects, self.character_uid, "The character")
         _check_frame_rate(scene, self.fps)
         return Where(scene, character, mapping.of(character))
 

@@ -27,7 +27,7 @@ from .linking import Applied, Work, link, rhythm_name, strip_name
 from .metadata import RHYTHM, SEMANTIC
 from .rigs import overridden_bones, read_rig
 from .rna import present
-from .steps import Steps, again, apart, finish
+from .steps import Steps, find_by_uid, finish, in_thread
 from .strips import Journal, OurStrip, our_strips
 
 _SAME_PLACE = 0.3  # share of a gesture's length that must be covered by a kept one to be "in its place"
@@ -67,7 +67,9 @@ def apply_performance(
 def finder(scene: bpy.types.Scene, armature: bpy.types.Object, bone_map: BoneMap) -> Find:
     scene_uid, armature_uid = scene.session_uid, armature.session_uid
     return lambda: Where(
-        again(bpy.data.scenes, scene_uid, "The scene"), again(bpy.data.objects, armature_uid, "The character"), bone_map
+        find_by_uid(bpy.data.scenes, scene_uid, "The scene"),
+        find_by_uid(bpy.data.objects, armature_uid, "The character"),
+        bone_map,
     )
 
 
@@ -88,9 +90,9 @@ def apply_steps(
     """
     work = _work(find(), performance, frame_start, source, job)
     with baking.all_or_nothing():
-        made = yield from _build(work, (yield apart(lambda: clips.whole(performance, work.rig, work.fps))))
+        made = yield from _build(work, (yield in_thread(lambda: clips.whole(performance, work.rig, work.fps))))
         known = yield from _read_contents(find, work)
-        return _let_in(work, _unchanged(work, find()), made, known, keep_changed)
+        return _replace_strips(work, _unchanged(work, find()), made, known, keep_changed)
 
 
 def place_steps(
@@ -111,7 +113,7 @@ def place_steps(
     segments, names = [segment for segment, _ in placed], {name for _, name in placed if name}
     with baking.all_or_nothing():
         _named(find().armature, names)
-        calculated = yield apart(lambda: clips.of_segments(performance, segments, work.rig, work.fps))
+        calculated = yield in_thread(lambda: clips.of_segments(performance, segments, work.rig, work.fps))
         made = yield from _build(work, calculated)
         armature = _unchanged(work, find()).armature
         result = Applied(work.frames)
@@ -205,7 +207,7 @@ def _unchanged(work: Work, where: Where) -> Where:
 # ---------------------------------------------------------------- what stays, what goes
 
 
-def _let_in(
+def _replace_strips(
     work: Work, where: Where, made: Sequence[tuple[Clip, Baked]], known: dict[int, str], keep_changed: bool
 ) -> Applied:
     armature = where.armature

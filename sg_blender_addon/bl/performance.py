@@ -12,29 +12,29 @@ from ..client.generation import Take
 from ..client.job import Control, Job
 from . import nla, properties, takes
 from .linking import Applied
-from .request import Shot
+from .request import GenerateTarget
 from .steps import BUILDING, Steps, persistent
 
 WARNINGS_SHOWN = 4
 
 
-def apply(shot: Shot, take: Take) -> Steps[str]:
-    """Put the take on the shot's character; returns a line to report. UserError leaves the scene untouched."""
-    shot.find()
+def apply(target: GenerateTarget, take: Take) -> Steps[str]:
+    """Put the take on the target's character; returns a line to report. UserError leaves the scene untouched."""
+    target.find()
     name = takes.new_name()
     path = takes.path_of(name)
     try:
         yield Job("building", lambda control: _keep(path, take, control))
         applied = yield from persistent(
             lambda: nla.apply_steps(  # the take on the disk is good for all attempts
-                shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
+                target.find, take, frame_start=target.voice.start_frame, source=target.voice.strip, job=name
             )
         )
     except BaseException:  # no strip carries its name
         takes.forget(path)
         raise
-    scene = shot.find_scene()
-    _list_words(scene, shot, take)
+    scene = target.find_scene()
+    _list_words(scene, target, take)
     _set_playback(scene, applied.frames)
     push_undo("Generate gestures")
     return _summary(take, applied)
@@ -51,13 +51,13 @@ def push_undo(message: str) -> None:
         bpy.ops.ed.undo_push(message=message)
 
 
-def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
+def _list_words(scene: bpy.types.Scene, target: GenerateTarget, take: Take) -> None:
     settings = properties.settings(scene)
     settings.words.clear()
     for word in take.words:
         row = settings.words.add()
         row.name, row.start, row.end = word.text, word.start, word.end
-    settings.voice_frame = shot.voice.start_frame
+    settings.voice_frame = target.voice.start_frame
     with properties.no_jump():
         settings.word_index = 0
 

@@ -1,4 +1,4 @@
-"""What belongs to the shot: `scene.gesticulator`, saved with the file."""
+"""What belongs to a scene: `scene.gesticulator`, saved with the file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _jump_to_word(settings: GesticulatorSettings, context: bpy.types.Context) ->
 
 
 class GesticulatorWord(bpy.types.PropertyGroup):
-    """A spoken word; seconds from where the voice begins to be heard."""
+    """A spoken word; seconds from the beginning of the voice."""
 
     start: Annotated[float, bpy.props.FloatProperty(unit="TIME_ABSOLUTE")]
     end: Annotated[float, bpy.props.FloatProperty(unit="TIME_ABSOLUTE")]
@@ -174,7 +174,7 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
 
 
 def settings(scene: bpy.types.Scene | None) -> GesticulatorSettings:
-    """The shot's settings of a context's scene."""
+    """The settings of a context's scene."""
     return present(scene).gesticulator  # type: ignore[attr-defined]  # see register()
 
 

@@ -1,8 +1,8 @@
-"""Sound strips of the sequencer: which there are, and what part of which file is heard at which frame.
+"""Sound strips of the sequencer: which there are, and what part of which file plays at which frame.
 
 A plain strip is sent as its file with in and out points, so that nothing has to be rendered and the backend may use
 any decoder it has. A retimed strip cannot be described that way (Blender hides where a retiming key sits in the file):
-it is mixed down by Blender to what is heard.
+it is mixed down by Blender to what it plays.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MIXDOWN_RATE = 48000
 
 @dataclass(frozen=True)
 class Voice:
-    """What a strip lets one hear. Frames are the scene's, seconds without other word are the file's."""
+    """The part of a sound that a strip plays. Frames are the scene's, seconds without other word are the file's."""
 
     strip: str
     audio: Path | bytes
     start_frame: float
-    """Scene frame at which the part of the file begins to be heard."""
+    """Scene frame at which the part of the file begins to play."""
     end_frame: float
     audio_start: float | None
     """In point, None: the file's beginning."""
@@ -105,13 +105,13 @@ def content_frames(strip: Any) -> float:
 
 
 def read_voice(scene: bpy.types.Scene, strip: Any) -> Voice:
-    """What the strip lets one hear; UserError when its sound is missing or nothing of it is left."""
+    """What the strip plays; UserError when its sound is missing or nothing of it is left."""
     audio = audio_of(strip)
-    return _heard(scene, strip) if _retimed(scene, strip) else _part_of(audio, scene, strip)
+    return _mixed_down(scene, strip) if _retimed(scene, strip) else _part_of(audio, scene, strip)
 
 
 def is_still(voice: Voice, scene: bpy.types.Scene, strip: Any) -> bool:
-    """Whether the strip lets one hear what it did when the voice was read, as far as can be told in no time.
+    """Whether the strip plays what it did when the voice was read, as far as can be told in no time.
 
     A mixdown takes as long as the first one and a packed sound is a copy of all its bytes: of the one only the place is
     compared, of the other the size.
@@ -188,7 +188,7 @@ def _sound_seconds(sound: bpy.types.Sound) -> float | None:
         return None
 
 
-def _heard(scene: bpy.types.Scene, strip: Any) -> Voice:
+def _mixed_down(scene: bpy.types.Scene, strip: Any) -> Voice:
     """The strip alone, mixed down by Blender over its range."""
     left, right = handles(strip)
     with tempfile.TemporaryDirectory(prefix="gesticulator-") as folder:

@@ -12,7 +12,7 @@ from ...client.generation import GenerateRequest, Take, generate
 from ...client.job import Control, Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import backend_settings, catalogue, job_runner, nla, performance, pictures, request, sound_strips
+from .. import backend_settings, catalogue, job_runner, nla, performance, previews, request, sound_strips
 from ..gestures import semantic
 from ..steps import Steps
 from .base import GesticulatorOperator, waits
@@ -39,10 +39,10 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
         return character_reason(context) or voice_reason(context) or backend_reason()
 
     def run(self, context: bpy.types.Context) -> str:
-        target = request.read(context)
-        wanted = request.request(context, target, locked=kept_segments(target))
+        target = request.read_target(context)
+        wanted = request.build_request(context, target, locked=kept_segments(target))
         job = Job("generate", lambda control: work(wanted, control))
-        return job_runner.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
+        return job_runner.run(job, lambda made: apply_result(target, wanted, *made), wait=waits(self.wait))
 
 
 def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[GestureInfo, ...]]:
@@ -59,13 +59,15 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
         return take, ()
 
 
-def let_in(target: request.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> Steps[str]:
+def apply_result(
+    target: request.GenerateTarget, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]
+) -> Steps[str]:
     """The result's way into the scene, on the main thread."""
     message = yield from performance.apply(target, take)
     if gestures:
         catalogue.remember(catalogue.file_of(wanted.settings.library), gestures)
         if not bpy.app.background:
-            pictures.refresh()  # so that they are there when somebody wants to swap
+            previews.refresh()  # so that they are there when somebody wants to swap
     return message
 
 
@@ -80,7 +82,7 @@ def backend_reason() -> str:
     return ""
 
 
-def kept_segments(target: request.Shot) -> tuple[Segment, ...]:
+def kept_segments(target: request.GenerateTarget) -> tuple[Segment, ...]:
     """The gestures that the animator locked or changed for this voice, as they lie now: planned around, not moved."""
     found = []
     for ours in semantic(target.find_character()):

@@ -1,4 +1,4 @@
-"""The dialog that shows the library's pictures: search, look, choose a gesture and one of its variants."""
+"""The dialog that shows the library's previews: search, look, choose a gesture and one of its variants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import bpy
 from ...client.editing import GestureInfo, VariantInfo
 from ...client.search import find
 from ...core.errors import UserError
-from .. import catalogue, job_runner, pictures
+from .. import catalogue, job_runner, previews
 from ..reports import draw_text
 from ..rna import Icon, OperatorResult, present
 from .base import GesticulatorOperator
@@ -21,8 +21,8 @@ COLUMNS, ROWS = 5, 3
 WIDTH = 920
 SEARCH_SHARE, GRID_SHARE = 0.42, 0.7
 TEXT_CHARACTERS = 44
-PICTURE, LARGE_PICTURE = 6.0, 10.0
-"""Heights of the pictures in buttons."""
+PREVIEW, LARGE_PREVIEW = 6.0, 10.0
+"""Heights of the previews in buttons."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -136,7 +136,7 @@ class Picker(GesticulatorOperator):
         except UserError as error:
             return self._refuse(error)
         if not job_runner.busy():  # a job may be replacing the backend, or need the one that it started
-            pictures.refresh()
+            previews.refresh()
         self.ideas = "\n".join(ideas)
         if ideas and not self.gesture_id:
             self.gesture_id = ideas[0]
@@ -180,17 +180,17 @@ class Picker(GesticulatorOperator):
             if index < len(found):
                 self._draw_cell(cell, found[index], IDEA if found[index].id in ideas else "NONE")
             else:  # the dialog keeps its size while one types
-                cell.template_icon(icon_value=0, scale=PICTURE)
+                cell.template_icon(icon_value=0, scale=PREVIEW)
                 cell.label(text="")
 
     def _draw_cell(self, cell: bpy.types.UILayout, gesture: GestureInfo, icon: Icon) -> None:
-        """A picture with its label. Blender's pictures cannot be clicked, so a button without a face lies over it."""
-        cell.template_icon(icon_value=pictures.icon(gesture), scale=PICTURE)
+        """A preview with its label. Blender's previews cannot be clicked, so a button without a face lies over it."""
+        cell.template_icon(icon_value=previews.icon(gesture), scale=PREVIEW)
         back = cell.column()
-        back.scale_y = -PICTURE
+        back.scale_y = -PREVIEW
         back.label(text="")
         face = cell.column()
-        face.scale_y, face.emboss = PICTURE, "NONE"
+        face.scale_y, face.emboss = PREVIEW, "NONE"
         face.prop_enum(self, "choice", gesture.id, text="")
         cell.prop_enum(self, "choice", gesture.id, icon=icon)
 
@@ -199,7 +199,7 @@ class Picker(GesticulatorOperator):
         if gesture is None:
             layout.label(text="Choose a gesture" if catalogue.gestures() else "The list is coming: type to see it")
             return
-        layout.template_icon(icon_value=pictures.icon(gesture), scale=LARGE_PICTURE)
+        layout.template_icon(icon_value=previews.icon(gesture), scale=LARGE_PREVIEW)
         layout.label(text=gesture.label.capitalize())
         row = layout.row(align=True)
         row.label(text="Variant")

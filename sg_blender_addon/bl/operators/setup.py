@@ -8,7 +8,7 @@ import bpy
 
 from ...client import environment
 from ...client.job import Job
-from .. import backend_settings, job_runner, pictures
+from .. import backend_settings, job_runner, previews
 from .base import GesticulatorOperator, busy_reason, waits
 
 
@@ -33,7 +33,7 @@ class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         backend_settings.require_online("The backend's packages have to be downloaded")
         plan = backend_settings.environment_plan()
-        pictures.cancel()
+        previews.cancel()
         job_runner.connection.stop()  # a running backend would keep its files in use
         return job_runner.run(
             Job("setup", lambda control: environment.create(plan, control)), _done, wait=waits(self.wait)
@@ -92,7 +92,7 @@ class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, context: bpy.types.Context) -> str:
-        pictures.cancel()
+        previews.cancel()
         job_runner.connection.stop()
         environment.remove(backend_settings.backend_folder())
         return "The backend's environment was removed"

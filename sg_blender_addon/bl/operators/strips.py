@@ -14,8 +14,7 @@ from ...client.editing import Rearranged, rearrange, regenerate_range
 from ...client.job import Job
 from ...core.bvh import write_bvh
 from ...core.errors import UserError
-from .. import compat, editing, gestures, job_runner, metadata, nla, performance, properties, takes
-from .. import request as shot
+from .. import compat, editing, gestures, job_runner, metadata, nla, performance, properties, request, takes
 from ..rna import OperatorResult, present
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason, kept_segments, voice_reason
@@ -115,8 +114,8 @@ class GESTICULATOR_OT_reblend(GesticulatorOperator, bpy.types.Operator):
         names = [ours.strip.name for ours, _ in moved]
         stay = [segment for ours, segment in lying if ours.strip.name not in names]
         placed = [replace(segment, locked=True) for _, segment in moved]
-        request = editing.rearrangement(where, stay, placed, natural=False)
-        job = Job("edit", lambda control: rearrange(job_runner.connection, request, control))
+        wanted = editing.rearrangement(where, stay, placed, natural=False)
+        job = Job("edit", lambda control: rearrange(job_runner.connection, wanted, control))
         done = editing.place(where, names, lambda made: f"{len(made)} gestures blended again")
         return job_runner.run(job, done, wait=waits(self.wait))
 
@@ -144,7 +143,7 @@ class GESTICULATOR_OT_regenerate_range(GesticulatorOperator, bpy.types.Operator)
     def run(self, context: bpy.types.Context) -> str:
         where = editing.target(context)
         start, end = self._seconds(present(context.scene), where)
-        target = shot.read(context)
+        target = request.read_target(context)
         outside = [
             replace(segment, locked=True)
             for ours, segment in editing.segments_now(target.find_character(), where)
@@ -152,7 +151,7 @@ class GESTICULATOR_OT_regenerate_range(GesticulatorOperator, bpy.types.Operator)
         ]
         kept = {(s.word_index, s.stroke): s for s in (*outside, *kept_segments(target))}
         locked = tuple(sorted(kept.values(), key=lambda segment: segment.start))
-        wanted = shot.request(context, target, locked=locked, heard_range=(start, end))
+        wanted = request.build_request(context, target, locked=locked, time_range=(start, end))
         path = takes.path_of(where.take)
         job = Job("generate", lambda control: regenerate_range(job_runner.connection, wanted, path, control))
         return job_runner.run(job, lambda take: performance.apply(target, take), wait=waits(self.wait))
@@ -201,8 +200,8 @@ class GESTICULATOR_OT_export(GesticulatorOperator, bpy.types.Operator):
         settings = properties.settings(context.scene)
         stay = [segment for _, segment in editing.segments_now(present(settings.character), where)]
         words = [{"text": word.name, "start": word.start, "end": word.end} for word in settings.words]
-        request = editing.rearrangement(where, stay, [], natural=False)
-        job = Job("edit", lambda control: rearrange(job_runner.connection, request, control))
+        wanted = editing.rearrangement(where, stay, [], natural=False)
+        job = Job("edit", lambda control: rearrange(job_runner.connection, wanted, control))
         return job_runner.run(job, lambda answer: _write(path, answer, words), wait=waits(self.wait))
 
 

@@ -12,7 +12,7 @@ from ...client.job import Job
 from ...client.search import suggest
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, editing, gestures, job_runner, linking, nla, pictures, properties
+from .. import catalogue, editing, gestures, job_runner, linking, nla, previews, properties
 from ..rna import present
 from ..strips import OurStrip
 from .base import GesticulatorOperator, waits
@@ -150,7 +150,7 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
 def _unknown_list() -> UserError:
     """What to say where no list of gestures has come yet; and ask for it."""
     if not job_runner.busy():
-        pictures.refresh()
+        previews.refresh()
     return UserError(
         "The library's list of gestures is not known yet.",
         "It is being asked of the backend: try again in a moment.",
