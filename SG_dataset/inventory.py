@@ -14,7 +14,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
 from sg_blender_addon.core.errors import UserError
-from SG_dataset.notation import GestureSpec
+from SG_dataset.notation.records import GestureSpec
 
 WORKBOOK = Path(__file__).parent / "SG_list.xlsx"
 SHEET = "sg_list"

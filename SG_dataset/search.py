@@ -6,10 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from SG_dataset.library import Gesture
+from SG_dataset.records import Gesture
 
 _STOP = frozenset(
     [

@@ -30,12 +30,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from backend import outputs
+from backend.jobs import unexpected
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
-
-from . import outputs
-from .jobs import unexpected
-from .progress import Progress
 
 MAX_LINES = 100_000
 # Clips in one forward pass: on a CPU more than this gains nothing and costs memory.
@@ -158,9 +157,9 @@ def _start_worker() -> None:
 def _prepare(line: Line, progress: Progress | None = None) -> Any:
     """`pipeline.prepare` for a line, with its script read. UserErrors travel as values: exceptions with two
     arguments do not survive pickling."""
-    from .cli import read_script_file
-    from .prepare import prepare
-    from .resources import Resources
+    from backend.analysis import prepare
+    from backend.resources import Resources
+    from backend.speech.script import read_script_file
 
     try:
         settings = line.settings
@@ -182,7 +181,7 @@ class Batch:
         self, lines: Sequence[Line], folder: Path, formats: Sequence[str], device: str, workers: int,
         cancel: threading.Event,
     ) -> None:  # fmt: skip
-        from .resources import Resources
+        from backend.resources import Resources
 
         self.lines, self.folder, self.formats, self.cancel = lines, folder, formats, cancel
         self.resources = Resources(device)
@@ -286,14 +285,14 @@ class Batch:
                 yield line, self._finish(line, prepared, own, share, progress)
 
     def _codes(self, same: Sequence[tuple[Line, Any]], progress: Progress) -> list[Any]:
-        from .stages.generate import many_codes
+        from backend.motion.rhythm import many_codes
 
         settings = same[0][0].settings
         weights = self.resources.weights(settings.weights)
         return many_codes(weights, [(p.columns, _sampling(line)) for line, p in same], progress)
 
     def _finish(self, line: Line, prepared: Any, tokens: Any, share: float, progress: Progress) -> Outcome:
-        from .pipeline import finish
+        from backend.pipeline import finish
 
         began = time.perf_counter()
         try:
@@ -336,7 +335,7 @@ def _size(lines: Iterable[Line]) -> int:
 
 
 def _sampling(line: Line) -> Any:
-    from .pipeline import sampling_of
+    from backend.pipeline import sampling_of
 
     return sampling_of(line.settings)
 

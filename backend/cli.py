@@ -18,14 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backend import outputs
 from sg_blender_addon.core.errors import Cancelled, UserError
-from sg_blender_addon.core.protocol import BLENDS, ENGINES, MAX_SCRIPT_CHARACTERS, RETRIEVERS, GenerateSettings
-
-from . import outputs
-from .progress import Progress
+from sg_blender_addon.core.progress import Progress
+from sg_blender_addon.core.protocol import BLENDS, ENGINES, RETRIEVERS, GenerateSettings
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-SCRIPTS = (".txt", ".srt", ".vtt")
 KEY_VARIABLE = "SG_LLM_KEY"
 
 
@@ -132,7 +130,7 @@ def _import_parser(commands: Any) -> None:
 
 
 def _bench_parser(commands: Any) -> None:
-    from .bench import add_arguments as add_bench_arguments
+    from backend.bench.bench import add_arguments as add_bench_arguments
 
     command = commands.add_parser("bench", help="measure speed and memory")
     add_bench_arguments(command)
@@ -146,27 +144,7 @@ def settings_of(arguments: argparse.Namespace, script: str = "", script_kind: st
         "blend", "exact", "temperature", "top_k", "top_p", "engine", "whisper_model",
     )  # fmt: skip
     values = {name: getattr(arguments, name) for name in names}
-    return GenerateSettings(
-        **values, llm_key=os.environ.get(KEY_VARIABLE, ""), script=script, script_kind=script_kind
-    )
-
-
-def read_script_file(path: str | Path) -> tuple[str, str]:
-    """Text and kind of a script file; UserError where it cannot be read."""
-    from .stages.script import decode
-
-    path = Path(path)
-    if path.suffix.lower() not in SCRIPTS:
-        hint = f"Give a file that ends in {', '.join(SCRIPTS)}."
-        raise UserError(f"{path.name} is not a script.", hint, "bad_script")
-    try:
-        if path.stat().st_size > MAX_SCRIPT_CHARACTERS:
-            raise UserError(f"The script {path} is too large.", "Give the words of one recording.", "script_too_large")
-        return decode(path.read_bytes()), path.suffix.lower()[1:]
-    except OSError as error:
-        raise UserError(
-            f"The script {path} could not be read: {error.strerror}.", "Check its path.", "script_not_found"
-        ) from error
+    return GenerateSettings(**values, llm_key=os.environ.get(KEY_VARIABLE, ""), script=script, script_kind=script_kind)
 
 
 @contextmanager
@@ -222,11 +200,13 @@ def _generate(arguments: argparse.Namespace) -> int:
         )
         if path
     ]  # fmt: skip
+    from backend.speech.script import read_script_file
+
     script, kind = read_script_file(arguments.script) if arguments.script else ("", "txt")
     settings = settings_of(arguments, script, kind)
-    from .pipeline import generate_performance
-    from .prepare import load
-    from .resources import Resources
+    from backend.analysis import load
+    from backend.pipeline import generate_performance
+    from backend.resources import Resources
 
     with interruptible() as cancel, progress_bar(cancel) as progress:
         resources = Resources(arguments.device)
@@ -256,11 +236,14 @@ def write_extras(
     if arguments.rhythm:
         outputs.write_motion(arguments.rhythm, performance.rhythm, progress)
     if arguments.timeline:
-        from .outputs.timeline import write_timeline
-        from .stages.blend import placements
+        from backend.motion.blend import placements
+        from backend.outputs.timeline import write_timeline
 
-        placed = placements(performance.segments, resources.library(settings.library), audio.seconds) \
-            if performance.segments else []
+        placed = (
+            placements(performance.segments, resources.library(settings.library), audio.seconds)
+            if performance.segments
+            else []
+        )
         write_timeline(Path(arguments.timeline), audio.speech, audio.rate, performance.words, performance.segments,
                        placed, Path(arguments.speech).stem)  # fmt: skip
     if arguments.report:
@@ -279,21 +262,21 @@ def _summary(performance: Any) -> None:
 
 
 def _batch(arguments: argparse.Namespace) -> int:
-    from .batch import run_batch
+    from backend.batch import run_batch
 
     with interruptible() as cancel:
         return run_batch(arguments, settings_of(arguments), cancel)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from .server import serve
+    from backend.server import serve
 
     return serve(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from . import __version__
-    from .doctor import examine, healthy, print_findings
+    from backend import __version__
+    from backend.doctor import examine, healthy, print_findings
 
     findings = examine()
     ok = healthy(findings)
@@ -305,7 +288,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _import_reference(arguments: argparse.Namespace) -> int:
-    from .models.import_reference import import_reference
+    from backend.reference.import_checkpoints import import_reference
 
     names = ("rqvae", "gpt0", "gpt1", "gpt2", "gpt3", "body_scaler", "audio_scaler", "bank")
     paths = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
@@ -319,7 +302,7 @@ def _import_reference(arguments: argparse.Namespace) -> int:
 
 def _import_bank(folder: Path) -> None:
     """Make the bank usable as a gesture library. The weights are good without it, so a failure is said and no more."""
-    from .bank_library import FOLDER, write_bank_library
+    from backend.reference.bank_library import FOLDER, write_bank_library
 
     try:
         with interruptible() as cancel, progress_bar(cancel) as progress:
@@ -333,7 +316,7 @@ def _import_bank(folder: Path) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from .bench import main as measure
+    from backend.bench.bench import main as measure
 
     return measure(arguments)
 

@@ -69,30 +69,34 @@ def _packages() -> str:
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"Missing packages: {', '.join(missing)}.", "Run: pip install 'semantic-gesticulator[backend]'", "packages"
+            f"Missing packages: {', '.join(missing)}.",
+            "Run: pip install 'semantic-gesticulator[backend]'",
+            "missing_package",
         )
     return f"all {len(REQUIRED)} required packages; torch {importlib.metadata.version('torch')}"
 
 
 def _weights() -> str:
-    from .models.weights import Weights
+    from backend.models.weights import Weights
 
     info = Weights.load("starter", verify=True).info
     return f"starter weights: {info.name}, licence {info.licence}"
 
 
 def _library() -> str:
-    from SG_dataset.library import Library
+    from SG_dataset.open import open_library
 
-    gestures = Library.load("starter").gestures.values()
+    gestures = open_library("starter").gestures.values()
     return f"starter library: {len(gestures)} gestures, {sum(len(g.variants) for g in gestures)} variants"
 
 
 def _recognition() -> str:
-    from .stages.transcribe import packaged_model
+    from backend.speech.transcribe import packaged_model
 
     if importlib.util.find_spec("faster_whisper") is None:
-        raise UserError("faster-whisper is not installed.", "pip install faster-whisper, or give scripts.", "packages")
+        raise UserError(
+            "faster-whisper is not installed.", "pip install faster-whisper, or give scripts.", "missing_package"
+        )
     if packaged_model() is None:
         return "faster-whisper; its weights are downloaded when first used"
     return "faster-whisper with the packaged tiny.en"
@@ -100,21 +104,22 @@ def _recognition() -> str:
 
 def _alignment() -> str:
     if importlib.util.find_spec("pocketsphinx") is None:
-        raise UserError("pocketsphinx is not installed.", "pip install pocketsphinx for exact word times.", "packages")
+        raise UserError(
+            "pocketsphinx is not installed.", "pip install pocketsphinx for exact word times.", "missing_package"
+        )
     return "pocketsphinx"
 
 
 def _embedding() -> str:
-    from SG_dataset.library import Library
-
-    from .stages.embed import embedder
-    from .stages.scorer import Scorer
+    from backend.gestures.classifier import Scorer
+    from backend.gestures.embed import embedder
+    from SG_dataset.open import open_library
 
     embedder()
     try:
-        Scorer(Library.load("starter"), learn=False)
+        Scorer(open_library("starter"), learn=False)
     except UserError:
-        return "sentence embeddings; the first performance learns our library, or: python -m backend.fit_retriever"
+        return "sentence embeddings; the first performance learns our library, or: python -m backend.gestures.fit"
     return "sentence embeddings, with our library learned"
 
 
@@ -123,7 +128,7 @@ def _films() -> str:
 
     codec = "H.264" if "libx264" in av.codecs_available else "MPEG-4"
     if "aac" not in av.codecs_available:
-        raise UserError("The video library has no AAC encoder.", "pip install --force-reinstall av", "packages")
+        raise UserError("The video library has no AAC encoder.", "pip install --force-reinstall av", "missing_package")
     return f"{codec} with AAC"
 
 

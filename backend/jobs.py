@@ -17,9 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.progress import Estimate, Progress
 from sg_blender_addon.core.storage import Bytes
-
-from .progress import Estimate, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +69,7 @@ class Job:
         self._lock = threading.Lock()
 
     def report(self, stage: str, fraction: float) -> None:
-        self.snapshot = replace(
-            self.snapshot, stage=stage, fraction=fraction, eta_s=self._estimate.update(fraction)
-        )
+        self.snapshot = replace(self.snapshot, stage=stage, fraction=fraction, eta_s=self._estimate.update(fraction))
 
     def run(self) -> None:
         """Do the work; every way it can end becomes a snapshot."""

@@ -7,53 +7,25 @@ character still talks with its body, and the report says what is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sg_blender_addon.core import wire
+from backend.analysis import Prepared, prepare
+from backend.gestures import place, retrieve
+from backend.motion import blend, blend_codes, postprocess
+from backend.motion import rhythm as generate
+from backend.performance import Performance
+from backend.resources import Resources
+from backend.speech import features
+from backend.speech.audio import Audio
+from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
-from sg_blender_addon.core.wire import motion_arrays
-
-from .prepare import Prepared, Watch, prepare
-from .progress import Progress
-from .resources import Resources
-from .stages import blend, blend_codes, decode, features, generate, place, retrieve
-from .stages.audio import Audio
-
-
-@dataclass(frozen=True, eq=False)
-class Performance:
-    """What a job makes. rhythm and merged have the same frames; times are seconds from the start of the audio."""
-
-    rhythm: Motion
-    merged: Motion
-    words: tuple[Word, ...]
-    segments: tuple[Segment, ...]
-    audio_info: dict[str, Any]
-    timing: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    def report(self) -> dict[str, Any]:
-        """REPORT.json."""
-        return {
-            "audio": self.audio_info,
-            "words": [w.to_json() for w in self.words],
-            "segments": [s.to_json() for s in self.segments],
-            "timing": {name: round(value, 4) for name, value in self.timing.items()},
-            "warnings": list(self.warnings),
-        }
-
-    def write(self, file: IO[bytes]) -> None:
-        """The result of a job: report, frame rate, skeleton and both motions, as `wire` has them."""
-        meta = {**self.report(), "fps": self.merged.fps, "skeleton": self.merged.skeleton.to_json()}
-        wire.write(file, meta, {**motion_arrays("rhythm", self.rhythm), **motion_arrays("merged", self.merged)})
 
 
 def find_segments(
@@ -85,9 +57,7 @@ def find_segments(
     first = settings.range_start if settings.range_start is not None else -np.inf
     last = settings.range_end if settings.range_end is not None else np.inf
     choices = [c for c in choices if first <= words[c.word_index].start < last]
-    segments, left_out = place.place(
-        choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked
-    )
+    segments, left_out = place.place(choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked)
     return segments, [*warnings, *left_out]
 
 
@@ -101,9 +71,9 @@ def finish(
     settings: GenerateSettings,
     resources: Resources,
     progress: Progress,
-) -> tuple[Performance, Watch]:
+) -> tuple[Performance, Stopwatch]:
     """Codes (2, 4, T) to the performance; the watch holds this part's stages."""
-    watch = Watch()
+    watch = Stopwatch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
         part = progress.span(0.0, 0.35)
@@ -130,8 +100,8 @@ def finish(
             )  # fmt: skip
             merged = blend.blend(rhythm, segments, library, decoded=decoded, progress=part.span(0.6, 0.8))
         same = merged is rhythm
-        rhythm = decode.resample(rhythm, settings.fps, part.span(0.8, 0.9))
-        merged = rhythm if same else decode.resample(merged, settings.fps, part.span(0.9, 1.0))
+        rhythm = postprocess.resample(rhythm, settings.fps, part.span(0.8, 0.9))
+        merged = rhythm if same else postprocess.resample(merged, settings.fps, part.span(0.9, 1.0))
     info = {
         "seconds": round(audio.seconds, 4),
         "sha256": audio.sha256,
@@ -150,7 +120,7 @@ def generate_performance(
 ) -> Performance:
     """Speech to a performance. Raises UserError for unusable audio, weights, library or settings, and Cancelled."""
     progress = progress or Progress()
-    watch = Watch()
+    watch = Stopwatch()
     with watch.stage("load"):
         weights = resources.weights(settings.weights)
     prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))

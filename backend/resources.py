@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from backend.cache import CodeCache, LeastRecentlyUsed
 
 if TYPE_CHECKING:
     from backend.models.weights import Weights
-    from backend.stages.blend_codes import CodeCache
     from SG_dataset.library import Library
 
 KEPT_MODELS = 2
 KEPT_RECORDINGS = 4
-
-
-class Memory:
-    """The last few results by key; keys hold everything that a result depends on, so nothing goes stale."""
-
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._items: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-                return self._items[key]
-        value = make()
-        with self._lock:
-            self._items[key] = value
-            while len(self._items) > self._kept:
-                self._items.popitem(last=False)
-        return value
 
 
 class Resources:
@@ -43,18 +20,16 @@ class Resources:
 
     def __init__(self, device: str = "auto") -> None:
         self._device = device
-        self._weights = Memory(KEPT_MODELS)
-        self._libraries = Memory(KEPT_MODELS)
-        self.words = Memory(KEPT_RECORDINGS)
-        self.features = Memory(KEPT_RECORDINGS)
+        self._weights = LeastRecentlyUsed(KEPT_MODELS)
+        self._libraries = LeastRecentlyUsed(KEPT_MODELS)
+        self.words = LeastRecentlyUsed(KEPT_RECORDINGS)
+        self.features = LeastRecentlyUsed(KEPT_RECORDINGS)
         self._codes: CodeCache | None = None
 
     @property
     def codes(self) -> CodeCache:
         """Encoded gestures."""
         if self._codes is None:
-            from backend.stages.blend_codes import CodeCache
-
             self._codes = CodeCache()
         return self._codes
 
@@ -76,10 +51,10 @@ class Resources:
 
     def library(self, where: str = "starter") -> Library:
         """Raises UserError where it is missing or damaged."""
-        from SG_dataset.library import OVER_OURS, Library
+        from SG_dataset.open import OVER_OURS, open_library
 
         key = (where, _changed(where.removesuffix(OVER_OURS), "library.zip"))
-        library: Library = self._libraries.get(key, lambda: Library.load(where))
+        library: Library = self._libraries.get(key, lambda: open_library(where))
         return library
 
 

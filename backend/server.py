@@ -35,14 +35,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.jobs import Jobs, unexpected
+from backend.resources import Resources
+from sg_blender_addon.core import error_codes
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
 from sg_blender_addon.core.storage import Bytes, mapped, pieces
 from sg_blender_addon.core.timeline import Segment
 from sg_blender_addon.core.wire import motion_arrays, motion_from, unpack, write
-
-from .jobs import Jobs, unexpected
-from .resources import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +54,10 @@ TOKEN_VARIABLE = "SG_TOKEN"  # noqa: S105 - the name of an environment variable
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
-STATUS = {
-    "unauthorized": 401, "bad_host": 403, "unknown_job": 404, "unknown_audio": 404, "unknown_gesture": 404,
-    "not_found": 404, "library_missing": 404, "no_preview": 404,
-    "method_not_allowed": 405, "not_done": 409, "too_large": 413, "busy": 429, "internal": 500,
-    "disk": 507,
-}  # fmt: skip
-
 
 def problem(error: UserError) -> JSONResponse:
     """An error as the protocol says it."""
-    return JSONResponse(error.to_json(), STATUS.get(error.code, 400))
+    return JSONResponse(error.to_json(), error_codes.status(error.code))
 
 
 class Guard:
@@ -181,7 +174,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 async def health(request: Request) -> Response:
-    from . import __version__
+    from backend import __version__
 
     return JSONResponse({"status": "ok", "api": API_VERSION, "version": __version__, "pid": os.getpid()})
 
@@ -219,7 +212,7 @@ async def post_job(request: Request) -> Response:
     path = here.audio.path(data["audio"])
 
     def work(progress: Any) -> Bytes:
-        from .pipeline import generate_performance
+        from backend.pipeline import generate_performance
 
         performance = generate_performance(path, settings, here.resources, progress)
         with tempfile.TemporaryFile(prefix="sg-result-") as file:
@@ -253,7 +246,7 @@ def motions(data: Bytes) -> Response:
 
 async def list_gestures(request: Request) -> Response:
     """All gestures, or with q= those that fit a text, best first."""
-    from .gestures import search
+    from backend.http_gestures import search
 
     here, query = service(request), request.query_params.get("q", "")
     where = request.query_params.get("library", "starter")
@@ -261,7 +254,7 @@ async def list_gestures(request: Request) -> Response:
 
 
 async def get_gesture(request: Request) -> Response:
-    from .gestures import variant_wire
+    from backend.http_gestures import variant_wire
 
     here, params = service(request), request.path_params
     library = here.resources.library(request.query_params.get("library", "starter"))
@@ -270,7 +263,7 @@ async def get_gesture(request: Request) -> Response:
 
 
 async def get_preview(request: Request) -> Response:
-    from .gestures import preview
+    from backend.http_gestures import preview
 
     here = service(request)
     library = here.resources.library(request.query_params.get("library", "starter"))
@@ -296,8 +289,8 @@ async def post_blend(request: Request) -> Response:
 
 def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
     """The body of POST /v1/blend to its answer."""
-    from .stages import blend_codes
-    from .stages.blend import blend
+    from backend.motion import blend_codes
+    from backend.motion.blend import blend
 
     meta, arrays = unpack(body, limit)
     rhythm = motion_from("rhythm", meta, arrays)
@@ -412,7 +405,7 @@ class _ReadyServer(uvicorn.Server):
 
 def serve(arguments: argparse.Namespace) -> int:
     """`serve` of the command line: returns when stopped."""
-    from . import __version__
+    from backend import __version__
 
     bound = listen(arguments.host, arguments.port)
     token = _token(arguments.token_stdin)
@@ -449,5 +442,3 @@ def _preload(resources: Resources) -> None:
         resources.library("starter")
     except UserError as error:
         logger.warning("%s", error)
-
-

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from backend.outputs.timeline import write_timeline
-from backend.stages.audio import load_audio
+from backend.speech.audio import load_audio
 from sg_blender_addon.core.timeline import Segment, Word
 
 

@@ -88,7 +88,7 @@ def find_script(speech: Path) -> Path | None:
 
 
 def build_scene(addon: str, speech: Path, script: Path | None) -> bpy.types.Scene:
-    demo_character = __import__(f"{addon}.bl.demo_character", fromlist=["build"])
+    demo_character = __import__(f"{addon}.bl.demo.character", fromlist=["build"])
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1 beside it
     scene = bpy.context.scene

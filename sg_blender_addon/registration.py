@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from .bl import live, pictures, preferences, properties
+from .bl import job_runner, pictures, preferences, properties
 from .bl.operators import CLASSES as OPERATORS
 from .bl.panels import CLASSES as PANELS
 
-CLASSES = (*live.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
+CLASSES = (*job_runner.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
 
 
 def register() -> None:
@@ -18,7 +18,7 @@ def register() -> None:
         for cls in CLASSES:
             bpy.utils.register_class(cls)
             done.append(cls)
-        live.register()
+        job_runner.register()
         pictures.register()
         properties.register()
     except BaseException:
@@ -30,6 +30,6 @@ def register() -> None:
 def unregister() -> None:
     properties.unregister()
     pictures.unregister()
-    live.unregister()
+    job_runner.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from backend.models.coding import encode_standardised
+from backend.models.codec import encode_standardised
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.tokenizer import Tokenizer
 from sg_blender_addon.core.errors import UserError
@@ -35,11 +35,11 @@ def load_codes(folder: Path, tokens: int) -> Tensor:
         codes = np.load(folder / FILE, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"There are no codes in {folder}.", hint="Train the tokenizer first.", code="no_codes"
+            f"There are no codes in {folder}.", hint="Train the tokenizer first.", code="no_data"
         ) from error
     if codes.shape[-1] != tokens:
         raise UserError(
-            f"The codes in {folder} belong to another training set.", hint="Train the tokenizer again.", code="no_codes"
+            f"The codes in {folder} belong to another training set.", hint="Train the tokenizer again.", code="no_data"
         )
     return torch.from_numpy(codes.astype(np.int64))
 

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from backend.models.coding import Smoothing, decode_codes
+from backend.models.codec import Smoothing, decode_codes
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.layout import to_motion
 from backend.models.weights import Weights
-from backend.progress import Progress
-from backend.stages import decode, generate
+from backend.motion import postprocess, rhythm
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.rotations import Array
 from training import fine, generator, measures
 from training.codes import load_codes
@@ -105,10 +105,14 @@ def generated(weights: Weights, recipe: Recipe, data: TrainingSet, clips: Sequen
     how = recipe.sampling
     for i in tqdm(clips, desc="generating", unit="clip"):
         clip, prosody = data.clips[i], clip_prosody(data, i)
-        sampling = generate.Sampling(i, how.temperature, how.top_k, how.top_p)
-        codes = generate.codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
-        raw = generate.motion_of(weights, codes)
-        motions = {"generated": raw, "finished": decode.finish(raw, raw.seconds), "assembled": clip_motion(data, clip)}
+        sampling = rhythm.Sampling(i, how.temperature, how.top_k, how.top_p)
+        codes = rhythm.codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
+        raw = rhythm.motion_of(weights, codes)
+        motions = {
+            "generated": raw,
+            "finished": postprocess.finish(raw, raw.seconds),
+            "assembled": clip_motion(data, clip),
+        }
         for name, motion in motions.items():
             rows[name].append(facts(motion, prosody))
     return {name: mean_of(values) for name, values in rows.items()}
@@ -166,14 +170,14 @@ def draw(weights: Weights, recipe: Recipe, data: TrainingSet, index: int, path: 
 
     clip, prosody = data.clips[index], clip_prosody(data, index)
     how = recipe.sampling
-    codes = generate.codes(
+    codes = rhythm.codes(
         weights,
         clip_audio(data, clip).astype(np.float32),
-        generate.Sampling(1, how.temperature, how.top_k, how.top_p),
+        rhythm.Sampling(1, how.temperature, how.top_k, how.top_p),
         Progress(),
     )
     figure, axes = plt.subplots(2, 1, figsize=(14, 7), sharex=True)
-    motions = {"assembled": clip_motion(data, clip), "generated": generate.motion_of(weights, codes)}
+    motions = {"assembled": clip_motion(data, clip), "generated": rhythm.motion_of(weights, codes)}
     for axis, (name, motion) in zip(axes, motions.items(), strict=True):
         path_of_hands = measures.hands(motion)
         times = np.arange(len(motion)) / 60

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.layout import WIDTH, to_vectors
 from backend.models.scaler import Scaler
-from backend.stages import features
-from backend.stages.audio import Audio
+from backend.speech import features
+from backend.speech.audio import Audio
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.rotations import Array
 from training.assembly import assemble

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from backend.stages.forced import RIGHT, aligner
+from backend.speech.forced_alignment import RIGHT, aligner
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.timeline import Word

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from SG_dataset.compiler import arm, collide, fast, timing
 from SG_dataset.compiler.hands import Targets
 from SG_dataset.compiler.scene import Scene, body_capsules
-from SG_dataset.shapes import tip_positions
+from SG_dataset.notation.shapes import tip_positions
 
 Floats = NDArray[np.floating[Any]]
 

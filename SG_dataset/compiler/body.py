@@ -96,7 +96,7 @@ def pose_body(root: Floats, rest: Floats, fps: float, channels: Curves, sway: Cu
 
 def set_collar(body: Body, side: str, lift: Floats, protract: Floats) -> None:
     """Turn a collar from rest: lift (up) and protract (forward), degrees (F,)."""
-    from SG_dataset.rest import rest_pose
+    from SG_dataset.compiler.rest import rest_pose
 
     sign = 1.0 if side == "Left" else -1.0
     vector = np.radians(np.stack([np.zeros_like(lift), -sign * protract, sign * lift], -1))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SG_dataset.compiler import timing
-from SG_dataset.landmarks import LANDMARKS
-from SG_dataset.notation import Cycle, HandKey, Key
+from SG_dataset.notation.landmarks import LANDMARKS
+from SG_dataset.notation.records import Cycle, HandKey, Key
 
 Floats = NDArray[np.floating[Any]]
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset import rest as resting
 from SG_dataset.compiler import arm, channels, fast, timing
+from SG_dataset.compiler import rest as resting
 from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
 from SG_dataset.compiler.hands import Targets, hand_targets
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, Scene
-from SG_dataset.notation import HANDS, GestureSpec, HandKey, Key, VariantSpec, with_times
+from SG_dataset.notation.read import HANDS, with_times
+from SG_dataset.notation.records import GestureSpec, HandKey, Key, VariantSpec
 
 Floats = NDArray[np.floating[Any]]
 

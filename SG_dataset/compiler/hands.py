@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sg_blender_addon.core import rotations as rot
 from SG_dataset.compiler import collide, fast, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
-from SG_dataset.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
-from SG_dataset.notation import Cycle, HandKey, Key
-from SG_dataset.shapes import TIPS, hand_shape, tip_positions
+from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
+from SG_dataset.notation.records import Cycle, HandKey, Key
+from SG_dataset.notation.shapes import TIPS, hand_shape, tip_positions
 
 Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little

@@ -13,7 +13,7 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import fast
 from SG_dataset.compiler.collide import Capsules
-from SG_dataset.landmarks import CAPSULES
+from SG_dataset.notation.landmarks import CAPSULES
 
 Floats = NDArray[np.floating[Any]]
 MIRROR_POINT = np.array([-1.0, 1.0, 1.0])
@@ -41,7 +41,7 @@ class Scene:
             raise UserError(
                 "Both hands of a gesture refer to each other's arm.",
                 "Give one of them a zone or a landmark of the body instead; see docs/notation.md.",
-                "bad_gesture",
+                "bad_notation",
             )
         place, turn = self.places[actual], self.world[actual]
         return (place, turn) if self.side == "Left" else (place * MIRROR_POINT, turn * MIRROR_TURN)

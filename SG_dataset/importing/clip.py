@@ -17,6 +17,7 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import FPS, LEAD, TAIL, Phases
+from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.compiler.timing import smooth_step
 from SG_dataset.importing import ground
 from SG_dataset.importing.contact import keep_contacts
@@ -24,7 +25,6 @@ from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.phases import Found, Still, find_phases
 from SG_dataset.importing.retarget import Posed, to_canonical
 from SG_dataset.importing.smooth import jitter, low_pass, smooth_rotations, without_glitches
-from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
 

@@ -18,7 +18,7 @@ import yaml
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.clip import Options
-from SG_dataset.notation import Example
+from SG_dataset.notation.records import Example
 
 MAX_BYTES = 10_000_000
 RESTS = ("auto", "offsets", "first_frame")
@@ -91,7 +91,7 @@ def _load(path: Path) -> dict[str, Any]:
         text = path.read_text("utf-8-sig")
         data = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except OSError as error:
-        raise UserError(f"The mapping file {path} cannot be read.", "Check its path.", "no_file") from error
+        raise UserError(f"The mapping file {path} cannot be read.", "Check its path.", "file_not_found") from error
     except (ValueError, yaml.YAMLError) as error:
         where = str(error).splitlines()[0]
         raise _bad(f"it is neither JSON nor YAML ({where})") from error
@@ -144,7 +144,7 @@ def _table(path: Path) -> list[Named]:
             ]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise UserError(
-            f"The table {path.name} cannot be read.", "Save it as CSV with a header row.", "no_file"
+            f"The table {path.name} cannot be read.", "Save it as CSV with a header row.", "file_not_found"
         ) from error
     gestures = []
     for row in rows:

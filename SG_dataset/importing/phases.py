@@ -19,8 +19,8 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Phases
+from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.smooth import low_pass
-from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
 

@@ -22,8 +22,8 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rest_alignment import alignment
 from sg_blender_addon.core.skeleton import Skeleton, canonical
 from sg_blender_addon.core.target_rig import TargetRig
+from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.contact import HEAD_UP
-from SG_dataset.rest import rest_pose
 
 Floats = NDArray[np.floating[Any]]
 

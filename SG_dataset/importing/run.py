@@ -21,7 +21,9 @@ from SG_dataset.importing.pool import Job, convert_all, workers_for
 from SG_dataset.importing.report import FILE as REPORT
 from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.sources import Plan, Planned, Take, licence_files, plan
-from SG_dataset.library import Library, NewGesture, NewVariant, write_library
+from SG_dataset.library import write_library
+from SG_dataset.open import open_library
+from SG_dataset.records import NewGesture, NewVariant
 
 SEG_LICENCE = "SeG data set: non-commercial research only, no redistribution (the terms that came with it decide)"
 UNKNOWN_LICENCE = "unknown: ask whoever made the motions before you pass them on"
@@ -85,14 +87,14 @@ def _unwritable(target: Path) -> UserError:
 
 def _check_target(target: Path, source: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file.", "Give a folder for the library.", "bad_target")
+        raise UserError(f"{target} is a file.", "Give a folder for the library.", "cannot_write")
     if target.resolve() == source.resolve():
         raise UserError(
-            "The library cannot be written into the folder it is made from.", "Give another -o.", "bad_target"
+            "The library cannot be written into the folder it is made from.", "Give another -o.", "cannot_write"
         )
     if target.is_dir() and any(target.iterdir()) and not (target / REPORT).is_file():
         raise UserError(
-            f"{target} holds something else than an imported library.", "Give a new or an empty folder.", "bad_target"
+            f"{target} holds something else than an imported library.", "Give a new or an empty folder.", "cannot_write"
         )
 
 
@@ -204,7 +206,7 @@ def _record(name: str, planned: Planned, number: int, clip: Clip, notes: list[st
 def _starter() -> dict[str, Any]:
     """Our own gestures, whose texts help to find words for an imported gesture of the same id."""
     try:
-        return dict(Library.load("starter").gestures)
+        return dict(open_library("starter").gestures)
     except UserError:
         return {}
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.mapping import ImportMapping, Named, examples_of, meanings_of
 from SG_dataset.inventory import SHEET, Row, read_inventory
-from SG_dataset.notation import Example
+from SG_dataset.notation.records import Example
 
 MAX_FILES = 20_000
 FIRST_OWN_ID = 9000  # the reference's ids use the digits 0 to 3 only
@@ -87,13 +87,13 @@ def plan(folder: Path, mapping: ImportMapping) -> Plan:
         raise UserError(
             f"There is no folder {closed[0]} that can be read.",
             "Give the folder that holds the BVH files, and check its permissions.",
-            "no_folder",
+            "file_not_found",
         )
     if not files:
         raise UserError(
             f"There is no BVH file in {folder}.",
             "Export motions as BVH (from FBX: import and export in Blender).",
-            "no_files",
+            "no_motion",
         )
     list_file = find_list(folder)
     listed = _listed(list_file) if list_file else []
@@ -118,7 +118,7 @@ def _bvh_files(folder: Path) -> tuple[list[Path], list[Path]]:
         files += [path for path in found if path.is_file()]
     files.sort()
     if len(files) > MAX_FILES:
-        raise UserError(f"{folder} holds {len(files)} BVH files.", f"Import at most {MAX_FILES} at once.", "too_many")
+        raise UserError(f"{folder} holds {len(files)} BVH files.", f"Import at most {MAX_FILES} at once.", "too_large")
     return files, closed
 
 
@@ -223,7 +223,7 @@ class _Book:
                 g.id = next(fresh, "")
                 if not g.id:
                     raise UserError(
-                        "There are more than 1000 new gestures.", "Give ids in the mapping file.", "too_many"
+                        "There are more than 1000 new gestures.", "Give ids in the mapping file.", "too_large"
                     )
         gestures = sorted((g for g in self.all.values() if g.takes), key=lambda g: g.id)
         twice = next((b for a, b in pairwise(gestures) if a.id == b.id), None)

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from .config import STREAMS, FineConfig, Level0Config
-from .kernels import Linear, Precision, pack_linear
+from backend.models.config import STREAMS, FineConfig, Level0Config
+from backend.models.kernels import Linear, Precision, pack_linear
 
 State = Mapping[str, Tensor]
 
@@ -137,8 +137,15 @@ class Level0Engine:
         return self.heads[0](x[:, -2]), self.heads[1](x[:, -1])
 
     def _block(
-        self, block: _Block, x: Tensor, keys: Tensor, values: Tensor, first: int, total: int,
-        allowed: Tensor | None, last: bool,
+        self,
+        block: _Block,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        first: int,
+        total: int,
+        allowed: Tensor | None,
+        last: bool,
     ) -> Tensor:
         a, b = STREAMS * first, STREAMS * total
         q, k, v = block.qkv(block.ln1(x)).chunk(3, dim=-1)

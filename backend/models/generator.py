@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from .config import STREAMS, FineConfig, Level0Config
-from .layers import Encoder
+from backend.models.config import STREAMS, FineConfig, Level0Config
+from backend.models.layers import Encoder
 
 
 def _init(module: nn.Module) -> None:
@@ -54,9 +54,7 @@ class CausalAttention(nn.Module):
         steps = x.shape[1] // STREAMS
         allowed = self.mask[0, 0, :steps, :steps].bool().repeat(STREAMS, STREAMS)
         q, k, v = (self.split_heads(layer(x)) for layer in (self.query, self.key, self.value))
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=allowed, dropout_p=self.dropout if self.training else 0.0
-        )
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=self.dropout if self.training else 0.0)
         out: Tensor = self.proj(y.transpose(1, 2).reshape(x.shape))
         return out
 

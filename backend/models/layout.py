@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from backend.models.config import FPS
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-
-from .config import FPS
 
 SLOTS = 73
 WIDTH = 3 * SLOTS

@@ -25,11 +25,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 10:
-            raise UserError(f"The temperature must lie between 0 and 10, not {self.temperature}.", code="bad_setting")
+            raise UserError(f"The temperature must lie between 0 and 10, not {self.temperature}.", code="bad_settings")
         if self.top_k < 0:
-            raise UserError(f"top-k must be 0 or more, not {self.top_k}.", code="bad_setting")
+            raise UserError(f"top-k must be 0 or more, not {self.top_k}.", code="bad_settings")
         if not 0 < self.top_p <= 1:
-            raise UserError(f"top-p must lie between 0 and 1, not {self.top_p}.", code="bad_setting")
+            raise UserError(f"top-p must lie between 0 and 1, not {self.top_p}.", code="bad_settings")
 
 
 def uniforms(seed: int, tokens: int) -> npt.NDArray[np.float32]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .config import PartConfig, TokenizerConfig
-from .layers import Encoder, SinusoidalPositions, stitch, window_starts
-from .layout import BODY_COLUMNS, HANDS_COLUMNS, WIDTH
-from .quantizer import ResidualQuantizer
+from backend.models.config import PartConfig, TokenizerConfig
+from backend.models.layers import Encoder, SinusoidalPositions, stitch, window_starts
+from backend.models.layout import BODY_COLUMNS, HANDS_COLUMNS, WIDTH
+from backend.models.quantizer import ResidualQuantizer
 
 STAGES = 3
 DILATIONS = (1, 3, 9)

@@ -26,15 +26,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from backend.models.config import AUDIO_FEATURES, FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
+from backend.models.generator import CausalAttention, Fine, Level0
+from backend.models.layers import SinusoidalPositions, sinusoids
+from backend.models.layout import WIDTH
+from backend.models.quantizer import Codebook
+from backend.models.scaler import Scaler
+from backend.models.tokenizer import Tokenizer
 from sg_blender_addon.core.errors import UserError
-
-from .config import AUDIO_FEATURES, FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
-from .generator import CausalAttention, Fine, Level0
-from .layers import SinusoidalPositions, sinusoids
-from .layout import WIDTH
-from .quantizer import Codebook
-from .scaler import Scaler
-from .tokenizer import Tokenizer
 
 FORMAT = 1
 DESCRIPTION = "weights.json"
@@ -233,8 +232,11 @@ class Weights:
             data = self._describe(entries)
             write_atomically(where / DESCRIPTION, data)
         except OSError as error:
-            raise UserError(f"The weights could not be written to {where}: {error.strerror or error}.",
-                            "Choose a folder you may write to, on a disk with room.", "cannot_write") from error
+            raise UserError(
+                f"The weights could not be written to {where}: {error.strerror or error}.",
+                "Choose a folder you may write to, on a disk with room.",
+                "cannot_write",
+            ) from error
         digest = hashlib.sha256(data).hexdigest()
         return WeightsInfo(**{**asdict(self.info), "sha256": digest})
 

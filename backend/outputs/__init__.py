@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from backend.progress import Progress
+from backend.performance import Performance
+from backend.speech.audio import Audio
 from sg_blender_addon.core.bvh import write_bvh
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import check_writable, replacing
 from sg_blender_addon.core.motion import Motion
-
-from .files import check_writable, replacing
-
-if TYPE_CHECKING:
-    from backend.pipeline import Performance
-    from backend.stages.audio import Audio
+from sg_blender_addon.core.progress import Progress
 
 __all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_motion", "write_report"]
 
@@ -47,16 +43,16 @@ def write(path: str | Path, performance: Performance, audio: Audio, progress: Pr
         with replacing(path) as temporary, temporary.open("wb") as file:
             performance.write(file)
     elif kind == ".png":
-        from .sheet import write_sheet
+        from backend.outputs.sheet import write_sheet
 
         write_sheet(path, performance.merged, performance.words, performance.segments)
     elif kind == ".mp4":
-        from .video import write_mp4
+        from backend.outputs.video import write_mp4
 
         show = performance
         write_mp4(path, show.merged, show.words, show.segments, audio, progress)
     elif kind == ".gif":
-        from .video import write_gif
+        from backend.outputs.video import write_gif
 
         write_gif(path, performance.merged, performance.words, performance.segments, progress)
     else:

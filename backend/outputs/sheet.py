@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from backend.outputs.captions import Captions
+from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.timeline import Segment, Word
-from SG_dataset.figure import FigureRenderer
-
-from .captions import Captions
-from .files import replacing
+from SG_dataset.drawing.figure import FigureRenderer
 
 CELL = (240, 270)
 CAPTION = 44

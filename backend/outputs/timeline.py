@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from backend.stages.phases import Placement
+from backend.gestures.phases import Placement
+from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.storage import PIECE, blocks, release
 from sg_blender_addon.core.timeline import Segment, Word
-
-from .files import replacing
 
 WIDTH = 1800
 MARGIN = 70

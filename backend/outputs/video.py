@@ -12,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from backend.progress import Progress
-from backend.stages.audio import Audio
+from backend.outputs.captions import Captions
+from backend.speech.audio import Audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import blocks
 from sg_blender_addon.core.timeline import Segment, Word
-from SG_dataset.figure import FigureRenderer
-
-from .captions import Captions
-from .files import replacing
+from SG_dataset.drawing.figure import FigureRenderer
 
 Picture = npt.NDArray[np.uint8]
 SIZE = (480, 540)  # even numbers: H.264 halves the colour planes

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ..client.editing import GestureInfo, VariantInfo
-from . import machine
+from . import backend_settings
 
 _read: dict[Path, tuple[float, tuple[GestureInfo, ...]]] = {}
 
 
 def gestures() -> tuple[GestureInfo, ...]:
     """What the library of the preferences has, as far as it has ever been asked; by label."""
-    path = file_of(machine.library())
+    path = file_of(backend_settings.library())
     try:
         changed = path.stat().st_mtime
     except OSError:
@@ -45,7 +45,7 @@ def remember(path: Path, found: Sequence[GestureInfo]) -> None:
 def file_of(library: str) -> Path:
     """Where a library's list is kept."""
     name = hashlib.sha256(library.encode()).hexdigest()[:16]
-    return machine.user_folder("gestures") / f"{name}.json"
+    return backend_settings.user_folder("gestures") / f"{name}.json"
 
 
 def _load(path: Path) -> tuple[GestureInfo, ...]:
@@ -58,6 +58,12 @@ def _load(path: Path) -> tuple[GestureInfo, ...]:
 def _gesture(item: dict[str, Any]) -> GestureInfo:
     variants = tuple(VariantInfo(**variant) for variant in item["variants"])
     return GestureInfo(
-        item["id"], item["label"], item["description"], variants, tuple(item["meanings"]), tuple(item["examples"]),
-        tuple(item["words"]), item["picture"],
+        item["id"],
+        item["label"],
+        item["description"],
+        variants,
+        tuple(item["meanings"]),
+        tuple(item["examples"]),
+        tuple(item["words"]),
+        item["picture"],
     )

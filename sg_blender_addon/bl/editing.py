@@ -10,7 +10,7 @@ import bpy
 from ..client.editing import Rearranged, Rearrangement
 from ..core.errors import UserError
 from ..core.timeline import Segment
-from . import compat, machine, mapping, nla, takes
+from . import backend_settings, compat, mapping, nla, takes
 from .gestures import semantic
 from .metadata import RHYTHM, Record
 from .nla import Where
@@ -47,8 +47,13 @@ def target(context: bpy.types.Context, record: Record | None = None) -> Target:
     record = record or _rhythm_record(settings.character, settings.voice)
     _check_frame_rate(context.scene, record.fps)
     return Target(
-        context.scene.session_uid, settings.character.session_uid, record.source, record.job, record.frame_zero,
-        record.fps, record.seconds,
+        context.scene.session_uid,
+        settings.character.session_uid,
+        record.source,
+        record.job,
+        record.frame_zero,
+        record.fps,
+        record.seconds,
     )
 
 
@@ -78,12 +83,15 @@ def segments_now(character: bpy.types.Object, where: Target) -> list[tuple[OurSt
     return found
 
 
-def rearrangement(
-    where: Target, stay: Sequence[Segment], placed: Sequence[Segment], *, natural: bool
-) -> Rearrangement:
+def rearrangement(where: Target, stay: Sequence[Segment], placed: Sequence[Segment], *, natural: bool) -> Rearrangement:
     return Rearrangement(
-        machine.backend_choice(), takes.path_of(where.take), tuple(stay), tuple(placed), natural, machine.library(),
-        machine.weights(),
+        backend_settings.backend_choice(),
+        takes.path_of(where.take),
+        tuple(stay),
+        tuple(placed),
+        natural,
+        backend_settings.library(),
+        backend_settings.weights(),
     )
 
 
@@ -97,10 +105,17 @@ def place(
 
     def apply(answer: Rearranged) -> Steps[str]:
         placed = list(zip(answer.placed, strips, strict=True))
-        yield from persistent(lambda: nla.place_steps(
-            where.find, answer.take, placed, frame_start=where.frame_zero, source=where.source, job=where.take,
-            lock=True,
-        ))
+        yield from persistent(
+            lambda: nla.place_steps(
+                where.find,
+                answer.take,
+                placed,
+                frame_start=where.frame_zero,
+                source=where.source,
+                job=where.take,
+                lock=True,
+            )
+        )
         push_undo("Change gestures")
         return message(answer.placed)
 

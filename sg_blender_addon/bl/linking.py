@@ -51,8 +51,17 @@ class Work:
     lock: bool = False
 
     def record(self, made: Baked, segment: Segment | None) -> Record:
-        return Record(SEMANTIC if segment else RHYTHM, self.job, self.source, segment, self.frame_zero, self.fps,
-                      self.seconds, self.lock, made.content)
+        return Record(
+            SEMANTIC if segment else RHYTHM,
+            self.job,
+            self.source,
+            segment,
+            self.frame_zero,
+            self.fps,
+            self.seconds,
+            self.lock,
+            made.content,
+        )
 
     def frame(self, seconds: float) -> float:
         return self.frame_zero + seconds * self.fps
@@ -72,8 +81,14 @@ def strip_name(segment: Segment) -> str:
     return f"{segment.label} · {word}" if word else segment.label
 
 
-def link(work: Work, armature: bpy.types.Object, rhythm: Baked | None, gestures: Sequence[tuple[Span, Baked]],
-         replaced: Sequence[OurStrip], result: Applied) -> None:
+def link(
+    work: Work,
+    armature: bpy.types.Object,
+    rhythm: Baked | None,
+    gestures: Sequence[tuple[Span, Baked]],
+    replaced: Sequence[OurStrip],
+    result: Applied,
+) -> None:
     """Swap the old strips for the new ones; on any failure everything is as before."""
     journal = Journal()
     first_time = not our_strips(armature)
@@ -107,8 +122,9 @@ def _leave_tweak_mode(animation: bpy.types.AnimData) -> None:
         animation.use_tweak_mode = False
 
 
-def _link_rhythm(work: Work, animation: bpy.types.AnimData, made: Baked, alone: bool,
-                 journal: Journal) -> bpy.types.NlaStrip:
+def _link_rhythm(
+    work: Work, animation: bpy.types.AnimData, made: Baked, alone: bool, journal: Journal
+) -> bpy.types.NlaStrip:
     track = strips.rhythm_track(animation, journal)
     strip = strips.add_strip(track, rhythm_name(work), baking.find(made.uid), work.frame(0.0), journal)
     # Where nothing else moves these bones the first and last pose are held, or the character would snap to its rest
@@ -121,13 +137,17 @@ def _link_rhythm(work: Work, animation: bpy.types.AnimData, made: Baked, alone: 
     return strip
 
 
-def _link_gesture(work: Work, animation: bpy.types.AnimData, span: Span, made: Baked,
-                  journal: Journal) -> bpy.types.NlaStrip:
+def _link_gesture(
+    work: Work, animation: bpy.types.AnimData, span: Span, made: Baked, journal: Journal
+) -> bpy.types.NlaStrip:
     action = baking.find(made.uid)
     start = work.frame(span.start)
     end = start + action.frame_range[1] - action.frame_range[0]
-    track = next(t for t in strips.semantic_tracks(animation, journal)
-                 if not t.lock and strips.has_room(t, start, end) is not None)
+    track = next(
+        t
+        for t in strips.semantic_tracks(animation, journal)
+        if not t.lock and strips.has_room(t, start, end) is not None
+    )
     strip = strips.add_strip(track, strip_name(span.segment), action, start, journal)
     strip.extrapolation, strip.blend_type = "NOTHING", "REPLACE"
     strip.blend_in, strip.blend_out = span.blend_in * work.fps, span.blend_out * work.fps
@@ -142,21 +162,29 @@ def _touches(work: Work, action: bpy.types.Action | None) -> bool:
     return action is not None and any(c.data_path.startswith(starts) for c in compat.fcurves(action))
 
 
-def _settle_active_action(work: Work, animation: bpy.types.AnimData, first_time: bool, journal: Journal,
-                          result: Applied) -> bool:
+def _settle_active_action(
+    work: Work, animation: bpy.types.AnimData, first_time: bool, journal: Journal, result: Applied
+) -> bool:
     """Keep the active Action from hiding the gestures; True if nothing else moves the bones that we move.
 
     The active Action plays above all NLA tracks. The first time it is pushed down to a track of its own, below ours.
     Later it lies above our tracks because the animator put it there: it stays, and the result says so.
     """
-    others = any(_touches(work, s.action) for t in animation.nla_tracks if not t.mute
-                 for s in t.strips if metadata.read(s.action) is None)
+    others = any(
+        _touches(work, s.action)
+        for t in animation.nla_tracks
+        if not t.mute
+        for s in t.strips
+        if metadata.read(s.action) is None
+    )
     action = animation.action
     if not _touches(work, action):
         return not others
     if not first_time:
-        result.warnings.append(f"The active Action {action.name} plays on top of the gestures and hides them where "
-                               "it has keys; push it down in the NLA editor if that is not wanted.")
+        result.warnings.append(
+            f"The active Action {action.name} plays on top of the gestures and hides them where "
+            "it has keys; push it down in the NLA editor if that is not wanted."
+        )
         return False
     _push_down(animation, journal)
     result.warnings.append(f"The Action {action.name} was pushed down to its own NLA track below the gestures.")

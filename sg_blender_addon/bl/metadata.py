@@ -16,8 +16,16 @@ from . import compat
 
 KEY = "semantic_gesticulator"
 RHYTHM, SEMANTIC = "rhythm", "semantic"
-_STATE = ("frame_start", "frame_end", "action_frame_start", "action_frame_end", "scale", "repeat", "blend_in",
-          "blend_out")  # not `influence`: while it is not animated Blender writes the blend of the current frame there
+_STATE = (
+    "frame_start",
+    "frame_end",
+    "action_frame_start",
+    "action_frame_end",
+    "scale",
+    "repeat",
+    "blend_in",
+    "blend_out",
+)  # not `influence`: while it is not animated Blender writes the blend of the current frame there
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,7 @@ def stamp(strip: bpy.types.NlaStrip, record: Record) -> None:
     write(strip.action, replace(record, state=strip_state(strip)))
 
 
-def change(strip: bpy.types.NlaStrip, record: Record,
-           content: Callable[[bpy.types.Action], str] = content_hash) -> str:
+def change(strip: bpy.types.NlaStrip, record: Record, content: Callable[[bpy.types.Action], str] = content_hash) -> str:
     """What the animator did to a strip since we made it, in a few words; empty if nothing.
 
     content: gives the fingerprint of an Action's keys, for those who have read it already.

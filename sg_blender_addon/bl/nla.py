@@ -45,23 +45,40 @@ Find = Callable[[], Where]
 """Looks it up, each time anew; UserError when it cannot be done any more."""
 
 
-def apply_performance(armature: bpy.types.Object, performance: Performance, bone_map: BoneMap, *,
-                      scene: bpy.types.Scene, frame_start: float, source: str = "", job: str = "",
-                      keep_changed: bool = True) -> Applied:
+def apply_performance(
+    armature: bpy.types.Object,
+    performance: Performance,
+    bone_map: BoneMap,
+    *,
+    scene: bpy.types.Scene,
+    frame_start: float,
+    source: str = "",
+    job: str = "",
+    keep_changed: bool = True,
+) -> Applied:
     """`apply_steps` in one go, for scripts. Raises UserError, and then nothing has changed."""
     find = finder(scene, armature, bone_map)
-    return finish(apply_steps(find, performance, frame_start=frame_start, source=source, job=job,
-                              keep_changed=keep_changed))
+    return finish(
+        apply_steps(find, performance, frame_start=frame_start, source=source, job=job, keep_changed=keep_changed)
+    )
 
 
 def finder(scene: bpy.types.Scene, armature: bpy.types.Object, bone_map: BoneMap) -> Find:
     scene_uid, armature_uid = scene.session_uid, armature.session_uid
-    return lambda: Where(again(bpy.data.scenes, scene_uid, "The scene"),
-                         again(bpy.data.objects, armature_uid, "The character"), bone_map)
+    return lambda: Where(
+        again(bpy.data.scenes, scene_uid, "The scene"), again(bpy.data.objects, armature_uid, "The character"), bone_map
+    )
 
 
-def apply_steps(find: Find, performance: Performance, *, frame_start: float, source: str = "", job: str = "",
-                keep_changed: bool = True) -> Steps[Applied]:
+def apply_steps(
+    find: Find,
+    performance: Performance,
+    *,
+    frame_start: float,
+    source: str = "",
+    job: str = "",
+    keep_changed: bool = True,
+) -> Steps[Applied]:
     """Put a performance on the armature's NLA.
 
     frame_start: scene frame (sub-frames allowed) of the audio's second 0; source: name of the voice, so that making one
@@ -75,8 +92,16 @@ def apply_steps(find: Find, performance: Performance, *, frame_start: float, sou
         return _let_in(work, _unchanged(work, find()), made, known, keep_changed)
 
 
-def place_steps(find: Find, performance: Performance, placed: Sequence[tuple[Segment, str]], *, frame_start: float,
-                source: str = "", job: str = "", lock: bool = False) -> Steps[Applied]:
+def place_steps(
+    find: Find,
+    performance: Performance,
+    placed: Sequence[tuple[Segment, str]],
+    *,
+    frame_start: float,
+    source: str = "",
+    job: str = "",
+    lock: bool = False,
+) -> Steps[Applied]:
     """Put single gestures of a performance on the NLA: each in the place of the strip of that name, "" adds one.
 
     The strips get the segments' natural places, trims and blends; an unknown segment raises UserError.
@@ -123,11 +148,20 @@ def _now(ours: OurStrip, seconds: float, fps: float) -> float:
 # ---------------------------------------------------------------- building
 
 
-def _work(where: Where, performance: Performance, frame_start: float, source: str, job: str,
-          lock: bool = False) -> Work:
+def _work(
+    where: Where, performance: Performance, frame_start: float, source: str, job: str, lock: bool = False
+) -> Work:
     rig = read_rig(where.armature, where.bone_map)
-    return Work(rig, where.armature.name, compat.scene_fps(where.scene), float(frame_start),
-                clips.seconds(performance), source, job, lock)
+    return Work(
+        rig,
+        where.armature.name,
+        compat.scene_fps(where.scene),
+        float(frame_start),
+        clips.seconds(performance),
+        source,
+        job,
+        lock,
+    )
 
 
 def _build(work: Work, calculated: Sequence[Clip]) -> Steps[list[tuple[Clip, Baked]]]:
@@ -159,16 +193,20 @@ def _read_contents(find: Find, work: Work) -> Steps[dict[int, str]]:
 def _unchanged(work: Work, where: Where) -> Where:
     """UserError when what was built does not fit the character any more."""
     if not read_rig(where.armature, where.bone_map).same_as(work.rig):
-        raise UserError(f"The bones of {where.armature.name} were changed while gestures were being made.",
-                        "Nothing was changed; do it once more.", "target_changed")
+        raise UserError(
+            f"The bones of {where.armature.name} were changed while gestures were being made.",
+            "Nothing was changed; do it once more.",
+            "target_changed",
+        )
     return where
 
 
 # ---------------------------------------------------------------- what stays, what goes
 
 
-def _let_in(work: Work, where: Where, made: Sequence[tuple[Clip, Baked]], known: dict[int, str],
-            keep_changed: bool) -> Applied:
+def _let_in(
+    work: Work, where: Where, made: Sequence[tuple[Clip, Baked]], known: dict[int, str], keep_changed: bool
+) -> Applied:
     armature = where.armature
     result = Applied(work.frames, warnings=_warnings(armature, work))
     kept, replaced = [], []
@@ -192,8 +230,10 @@ def _warnings(armature: bpy.types.Object, work: Work) -> list[str]:
     out = []
     taken = overridden_bones(armature, work.rig)
     if taken:
-        out.append(f"Constraints move {', '.join(taken[:3])}{' and others' if len(taken) > 3 else ''}: "
-                   "gestures will not show there until they are muted.")
+        out.append(
+            f"Constraints move {', '.join(taken[:3])}{' and others' if len(taken) > 3 else ''}: "
+            "gestures will not show there until they are muted."
+        )
     animation = armature.animation_data
     if animation is not None and any(t.is_solo for t in animation.nla_tracks):
         out.append("Another NLA track plays solo: turn its star off to see the gestures.")
@@ -213,8 +253,9 @@ def _concerns(ours: OurStrip, work: Work) -> bool:
     return overlaps or bool(work.source and ours.record.source == work.source)
 
 
-def _wanted(work: Work, gestures: Iterable[tuple[Span, Baked]], kept: Sequence[OurStrip],
-            result: Applied) -> list[tuple[Span, Baked]]:
+def _wanted(
+    work: Work, gestures: Iterable[tuple[Span, Baked]], kept: Sequence[OurStrip], result: Applied
+) -> list[tuple[Span, Baked]]:
     """Gestures whose place is not taken by one that the animator keeps."""
     semantic = [ours for ours in kept if ours.record.kind == SEMANTIC]
     out = []

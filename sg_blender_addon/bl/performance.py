@@ -12,7 +12,7 @@ from ..client.generation import Take
 from ..client.job import Control, Job
 from . import nla, properties, takes
 from .linking import Applied
-from .shot import Shot
+from .request import Shot
 from .steps import BUILDING, Steps, persistent
 
 WARNINGS_SHOWN = 4
@@ -25,9 +25,11 @@ def apply(shot: Shot, take: Take) -> Steps[str]:
     path = takes.path_of(name)
     try:
         yield Job("building", lambda control: _keep(path, take, control))
-        applied = yield from persistent(lambda: nla.apply_steps(  # the take on the disk is good for all attempts
-            shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
-        ))
+        applied = yield from persistent(
+            lambda: nla.apply_steps(  # the take on the disk is good for all attempts
+                shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
+            )
+        )
     except BaseException:  # no strip carries its name
         takes.forget(path)
         raise

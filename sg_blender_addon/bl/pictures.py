@@ -19,7 +19,7 @@ from ..client.job import Job
 from ..client.pictures import PictureRequest, picture_file
 from ..client.pictures import refresh as fetch
 from ..core.errors import UserError
-from . import catalogue, live, machine
+from . import backend_settings, catalogue, job_runner
 
 LAST_BREATH_S = 2.0
 PUMP_S = 0.05
@@ -49,7 +49,7 @@ def refresh() -> None:
     """Start to bring the list and the pictures of the preferences' library up to date."""
     global _job, _request, _ahead  # noqa: PLW0603 - one set of pictures per Blender
     try:
-        request = PictureRequest(machine.backend_choice(), machine.library(), _folder())
+        request = PictureRequest(backend_settings.backend_choice(), backend_settings.library(), _folder())
     except UserError:  # offline, say: whatever is done with a gesture next will tell
         return
     if _job is not None and not _job.tick().finished and request == _request:
@@ -57,7 +57,7 @@ def refresh() -> None:
     cancel()
     keep = functools.partial(catalogue.remember, catalogue.file_of(request.library))
     _request, _ahead = request, _read_ahead()
-    _job = Job("pictures", lambda control: fetch(live.connection, request, keep, control)).start()
+    _job = Job("pictures", lambda control: fetch(job_runner.connection, request, keep, control)).start()
     bpy.app.timers.register(_pump, first_interval=PUMP_S, persistent=True)
 
 
@@ -87,7 +87,7 @@ def _pump() -> float | None:
 
 
 def _folder() -> Path:
-    return machine.user_folder("pictures")
+    return backend_settings.user_folder("pictures")
 
 
 def cancel() -> None:

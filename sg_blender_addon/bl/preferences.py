@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..client import environment
-from . import live, machine
+from . import backend_settings, job_runner
 from .reports import draw_text, panel_width
 
 STATE_TEXTS = {
@@ -23,7 +23,7 @@ RETRIEVERS = (
 
 
 class GesticulatorPreferences(bpy.types.AddonPreferences):
-    bl_idname = machine.PACKAGE
+    bl_idname = backend_settings.PACKAGE
 
     backend_mode: bpy.props.EnumProperty(
         name="Backend",
@@ -100,16 +100,16 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
 
     def _draw_own(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
         width = panel_width(context)
-        job = live.state(context)
+        job = job_runner.state(context)
         if not self.python_path.strip():
             draw_text(layout, *_state_line(width))
             if job.running and job.kind == "setup":
-                live.draw_progress(layout, job)
+                job_runner.draw_progress(layout, job)
             else:
                 row = layout.row(align=True)
                 row.operator("gesticulator.setup_backend", icon="IMPORT")
                 row.operator("gesticulator.remove_backend", text="", icon="TRASH")
-            live.draw_error(layout, job, width, only="setup")
+            job_runner.draw_error(layout, job, width, only="setup")
             layout.prop(self, "base_python")
             layout.prop(self, "use_gpu_torch")
         layout.prop(self, "python_path")
@@ -128,7 +128,7 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
 
 
 def _state_line(width: int) -> tuple[str, int, str]:
-    text, icon = STATE_TEXTS[environment.state(machine.backend_folder(), machine.ROOT)]
+    text, icon = STATE_TEXTS[environment.state(backend_settings.backend_folder(), backend_settings.ROOT)]
     return text, width, icon
 
 

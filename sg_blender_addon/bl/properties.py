@@ -89,11 +89,20 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
     )
     language: bpy.props.EnumProperty(name="Language", items=LANGUAGES, default="en", description="Language spoken")
     intensity: bpy.props.FloatProperty(
-        name="Intensity", default=1.0, min=0.0, max=2.0, soft_max=1.5, subtype="FACTOR",
+        name="Intensity",
+        default=1.0,
+        min=0.0,
+        max=2.0,
+        soft_max=1.5,
+        subtype="FACTOR",
         description="How large the movements are. 1: as learned; 0: as good as still",
     )
     density: bpy.props.FloatProperty(
-        name="Gesture density", default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+        name="Gesture density",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
         description="How many words get a gesture that shows their meaning",
     )
     seed: bpy.props.IntProperty(
@@ -105,7 +114,9 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
         default="DEFAULT",
     )
     blend: bpy.props.EnumProperty(
-        name="Gestures blended", items=BLENDS, default="auto",
+        name="Gestures blended",
+        items=BLENDS,
+        default="auto",
         description="How a gesture is laid over the movement that follows the rhythm",
     )
     exact: bpy.props.BoolProperty(

@@ -9,8 +9,18 @@ from ..core.bone_maps import BoneMap, detect
 from ..core.errors import UserError
 from ..core.retarget import TargetRig
 
-_OVERRIDING = {"IK", "COPY_ROTATION", "COPY_TRANSFORMS", "SPLINE_IK", "CHILD_OF", "DAMPED_TRACK", "TRACK_TO",
-               "LOCKED_TRACK", "ARMATURE", "TRANSFORM"}
+_OVERRIDING = {
+    "IK",
+    "COPY_ROTATION",
+    "COPY_TRANSFORMS",
+    "SPLINE_IK",
+    "CHILD_OF",
+    "DAMPED_TRACK",
+    "TRACK_TO",
+    "LOCKED_TRACK",
+    "ARMATURE",
+    "TRANSFORM",
+}
 
 
 def detect_bones(armature: bpy.types.Object) -> BoneMap:
@@ -29,18 +39,29 @@ def can_be_baked(obj: bpy.types.Object | None, bone_map: BoneMap | None = None) 
     if obj.library is not None:
         return UserError(
             f"{obj.name} is linked from {bpy.path.basename(obj.library.filepath)} and cannot be animated here.",
-            "Make a library override of it first (Object > Library Override > Make).", "linked_armature")
+            "Make a library override of it first (Object > Library Override > Make).",
+            "linked_armature",
+        )
     override = obj.override_library
     if override is not None and override.is_system_override:
-        return UserError(f"{obj.name} is a library override that is not editable.",
-                         "Make it editable in the Outliner (Library Override > Make > Selected).", "linked_armature")
+        return UserError(
+            f"{obj.name} is a library override that is not editable.",
+            "Make it editable in the Outliner (Library Override > Make > Selected).",
+            "linked_armature",
+        )
     if _is_generated_rigify(obj) and (bone_map is None or bone_map.preset != "custom"):
-        return UserError(f"{obj.name} is a generated Rigify control rig; its deforming bones follow its controls.",
-                         "Choose the metarig it was generated from.", "control_rig")
+        return UserError(
+            f"{obj.name} is a generated Rigify control rig; its deforming bones follow its controls.",
+            "Choose the metarig it was generated from.",
+            "control_rig",
+        )
     why = (bone_map or detect_bones(obj)).why_unusable()
     if why:
-        return UserError(f"Gestures cannot be put on {obj.name}. {why}",
-                         "Choose another armature, or assign the bones by hand.", "no_mappable_bones")
+        return UserError(
+            f"Gestures cannot be put on {obj.name}. {why}",
+            "Choose another armature, or assign the bones by hand.",
+            "no_mappable_bones",
+        )
     return None
 
 
@@ -70,8 +91,11 @@ def read_rig(armature: bpy.types.Object, bone_map: BoneMap) -> TargetRig:
 def overridden_bones(armature: bpy.types.Object, rig: TargetRig) -> list[str]:
     """Mapped bones whose pose is taken over by a constraint: gestures on them will not show."""
     names = [rig.names[i] for i in rig.joints.values()]
-    return [n for n in names if any(
-        c.type in _OVERRIDING and not c.mute and c.influence > 0 for c in armature.pose.bones[n].constraints)]
+    return [
+        n
+        for n in names
+        if any(c.type in _OVERRIDING and not c.mute and c.influence > 0 for c in armature.pose.bones[n].constraints)
+    ]
 
 
 def _ordered(armature: bpy.types.Object) -> list[bpy.types.Bone]:

@@ -145,7 +145,7 @@ def audio_of(strip: Any) -> Path | bytes:
     """The strip's file, or the bytes of a packed sound. UserError when neither is there."""
     sound = strip.sound
     if sound is None:
-        raise UserError(f"The strip '{strip.name}' has no sound.", "Choose another strip.", "audio_missing")
+        raise UserError(f"The strip '{strip.name}' has no sound.", "Choose another strip.", "audio_not_found")
     if _packed_bytes(strip):
         return bytes(sound.packed_file.data)
     path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
@@ -153,7 +153,7 @@ def audio_of(strip: Any) -> Path | bytes:
         raise UserError(
             f"The sound file of the strip '{strip.name}' is missing: {path.name}",
             "Put it back, or use File > External Data > Find Missing Files.",
-            "audio_missing",
+            "audio_not_found",
         )
     return path
 
@@ -207,7 +207,11 @@ def _mixdown(scene: bpy.types.Scene, path: Path) -> None:
     try:
         with bpy.context.temp_override(scene=scene):
             bpy.ops.sound.mixdown(
-                filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16",
+                filepath=str(path),
+                check_existing=False,
+                container="WAV",
+                codec="PCM",
+                format="S16",
                 mixrate=MIXDOWN_RATE,
             )
     except (RuntimeError, AttributeError, TypeError):

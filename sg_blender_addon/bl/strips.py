@@ -78,8 +78,9 @@ def semantic_tracks(animation: bpy.types.AnimData, journal: Journal) -> Iterator
         below, number = track, number + 1
 
 
-def _new_track(animation: bpy.types.AnimData, name: str, below: bpy.types.NlaTrack | None,
-               journal: Journal) -> bpy.types.NlaTrack:
+def _new_track(
+    animation: bpy.types.AnimData, name: str, below: bpy.types.NlaTrack | None, journal: Journal
+) -> bpy.types.NlaTrack:
     track = animation.nla_tracks.new(prev=below) if below is not None else animation.nla_tracks.new()
     track.name = name
     journal.on_failure(lambda: _drop_track(animation, name))
@@ -102,6 +103,7 @@ def drop_empty_tracks(animation: bpy.types.AnimData) -> None:
 
 def has_room(track: bpy.types.NlaTrack, start: float, end: float) -> int | None:
     """A whole frame at which a strip meant for start..end can be born; None if it would overlap."""
+
     def free(a: float, b: float) -> bool:
         return all(s.frame_end <= a + _TOUCH or s.frame_start >= b - _TOUCH for s in track.strips)
 
@@ -111,8 +113,9 @@ def has_room(track: bpy.types.NlaTrack, start: float, end: float) -> int | None:
     return next((f for f in (math.ceil(start), math.floor(start)) if free(f, f + length)), None)
 
 
-def add_strip(track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, start: float,
-              journal: Journal) -> bpy.types.NlaStrip:
+def add_strip(
+    track: bpy.types.NlaTrack, name: str, action: bpy.types.Action, start: float, journal: Journal
+) -> bpy.types.NlaStrip:
     """A strip of the whole Action at `start` (sub-frames allowed); RuntimeError where there is no room."""
     length = action.frame_range[1] - action.frame_range[0]
     birth = has_room(track, start, start + length)
@@ -138,8 +141,10 @@ def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: 
     """Take a strip away, restorably; its Action is returned for `discard` once everything has succeeded."""
     action, slot = strip.action, getattr(strip, "action_slot", None)
     saved = {name: getattr(strip, name) for name in _SAVED}
-    times = {name: getattr(strip, name) for name in ("frame_start", "frame_end", "action_frame_start",
-                                                     "action_frame_end", "scale", "repeat")}
+    times = {
+        name: getattr(strip, name)
+        for name in ("frame_start", "frame_end", "action_frame_start", "action_frame_end", "scale", "repeat")
+    }
     action_name = action.name
     track.strips.remove(strip)
     action.name = action_name + _OLD  # so that the new one can have its name

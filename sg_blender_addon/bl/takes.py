@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..client.generation import Take
 from ..core import wire
-from . import machine
+from . import backend_settings
 
 KEPT = 200
 KEPT_BYTES = 4 << 30
@@ -45,7 +45,7 @@ def write(path: Path, take: Take, check: Callable[[], None] = lambda: None) -> N
 
 def path_of(name: str) -> Path:
     """Where a take lies, if it is on this machine."""
-    return machine.user_folder("takes") / (("".join(c for c in name if c.isalnum()) or "none") + ".npz")
+    return backend_settings.user_folder("takes") / (("".join(c for c in name if c.isalnum()) or "none") + ".npz")
 
 
 def forget(path: Path) -> None:

@@ -71,9 +71,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise UserError(
-            f"'{url}' is not the address of a backend.", "It looks like http://127.0.0.1:8765", "bad_url"
-        )
+        raise UserError(f"'{url}' is not the address of a backend.", "It looks like http://127.0.0.1:8765", "bad_url")
     return text.rstrip("/")
 
 

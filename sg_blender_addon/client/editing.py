@@ -101,7 +101,7 @@ def catalogue(api: Api, library: str = "starter") -> tuple[GestureInfo, ...]:
         raise UserError(
             "The backend's list of gestures cannot be read.",
             "Add-on and backend must have the same version.",
-            "bad_gestures",
+            "backend_failed",
         ) from error
 
 
@@ -149,14 +149,10 @@ def with_natural_times(segment: Segment, known: Mapping[str, GestureInfo], secon
             "unknown_gesture",
         )
     start = segment.stroke - variant.stroke
-    return replace(
-        segment, label=gesture.label, start=max(0.0, start), end=min(seconds, start + variant.seconds)
-    )
+    return replace(segment, label=gesture.label, start=max(0.0, start), end=min(seconds, start + variant.seconds))
 
 
-def regenerate_range(
-    connection: Connection, request: GenerateRequest, take: Path, control: Control
-) -> Take:
+def regenerate_range(connection: Connection, request: GenerateRequest, take: Path, control: Control) -> Take:
     """Generate anew, and take of it only the request's range; before and after it the old rhythm goes on."""
     old = read_take(take)
     settings = request.settings

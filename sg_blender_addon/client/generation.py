@@ -74,9 +74,7 @@ def generate(connection: Connection, request: GenerateRequest, control: Control)
     return with_restart(connection, request.backend, control, lambda api: _run(api, request, control))
 
 
-def with_restart(
-    connection: Connection, choice: BackendChoice, control: Control, call: Callable[[Api], T]
-) -> T:
+def with_restart(connection: Connection, choice: BackendChoice, control: Control, call: Callable[[Api], T]) -> T:
     """`call(api)`, repeated once if our own backend died under it."""
     for attempt in (1, 2):
         control.report("Starting the backend" if attempt == 1 else "The backend stopped; starting it again", 0.0)
@@ -125,9 +123,7 @@ def _wait(api: Api, status: JobStatus, control: Control) -> None:
     if status.state == "cancelled":
         raise Cancelled()
     if status.state != "done":
-        raise status.error or UserError(
-            "The backend could not generate this.", "Its log says more.", "backend_failed"
-        )
+        raise status.error or UserError("The backend could not generate this.", "Its log says more.", "backend_failed")
 
 
 def _cancel_quietly(api: Api, job: str) -> None:

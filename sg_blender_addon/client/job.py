@@ -50,9 +50,7 @@ class Control:
         """Say what is being done; also raises Cancelled when the user has had enough."""
         self.check()
         with self._lock:
-            self._snapshot = replace(
-                self._snapshot, stage=stage, fraction=min(1.0, max(0.0, fraction)), eta_s=eta_s
-            )
+            self._snapshot = replace(self._snapshot, stage=stage, fraction=min(1.0, max(0.0, fraction)), eta_s=eta_s)
 
     def check(self) -> None:
         if self.cancelled.is_set():

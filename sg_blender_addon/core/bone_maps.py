@@ -104,8 +104,14 @@ def _weigh(joints: Iterable[str]) -> float:
 # ---------------------------------------------------------------- naming schemes
 
 
-def _scheme(middle: Mapping[str, str], limbs: Mapping[str, str], finger: str, sides: tuple[str, str],
-            fingers: Sequence[str] = FINGERS, palms: str = "") -> dict[str, str]:
+def _scheme(
+    middle: Mapping[str, str],
+    limbs: Mapping[str, str],
+    finger: str,
+    sides: tuple[str, str],
+    fingers: Sequence[str] = FINGERS,
+    palms: str = "",
+) -> dict[str, str]:
     """Fill a scheme's templates: {s} side, {f} finger, {n} 1..3, {p} palm number."""
     names = dict(middle)
     for side, s in zip(SIDES, sides, strict=True):
@@ -135,22 +141,47 @@ PRESETS: dict[str, dict[str, str]] = {
     "rigify": _scheme(
         _middle("spine", "spine.001", "spine.002", "spine.003", "spine.004", "spine.005", "spine.006"),
         _limbs("shoulder.{s}", "upper_arm.{s}", "forearm.{s}", "hand.{s}", "thigh.{s}", "shin.{s}", "foot.{s}"),
-        "{f}.0{n}.{s}", ("L", "R"), ("thumb", "f_index", "f_middle", "f_ring", "f_pinky"), "palm.0{p}.{s}"),
+        "{f}.0{n}.{s}",
+        ("L", "R"),
+        ("thumb", "f_index", "f_middle", "f_ring", "f_pinky"),
+        "palm.0{p}.{s}",
+    ),
     "unreal": _scheme(
         _middle("pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "neck_02", "head"),
         _limbs("clavicle_{s}", "upperarm_{s}", "lowerarm_{s}", "hand_{s}", "thigh_{s}", "calf_{s}", "foot_{s}"),
-        "{f}_0{n}_{s}", ("l", "r"), _LOWER, "{f}_metacarpal_{s}"),
+        "{f}_0{n}_{s}",
+        ("l", "r"),
+        _LOWER,
+        "{f}_metacarpal_{s}",
+    ),
     "vrm": _scheme(
-        _middle("J_Bip_C_Hips", "J_Bip_C_Spine", "J_Bip_C_Chest", "J_Bip_C_UpperChest", "J_Bip_C_Neck", "",
-                "J_Bip_C_Head"),
-        {part: "J_Bip_{s}_" + name for part, name in _limbs(
-            "Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot").items()},
-        "J_Bip_{s}_{f}{n}", ("L", "R"), ("Thumb", "Index", "Middle", "Ring", "Little")),
+        _middle(
+            "J_Bip_C_Hips", "J_Bip_C_Spine", "J_Bip_C_Chest", "J_Bip_C_UpperChest", "J_Bip_C_Neck", "", "J_Bip_C_Head"
+        ),
+        {
+            part: "J_Bip_{s}_" + name
+            for part, name in _limbs("Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot").items()
+        },
+        "J_Bip_{s}_{f}{n}",
+        ("L", "R"),
+        ("Thumb", "Index", "Middle", "Ring", "Little"),
+    ),
     "makehuman": _scheme(
         _middle("root", "spine05", "spine03", "spine01", "neck01", "neck03", "head"),
-        _limbs("clavicle.{s}", "upperarm01.{s}", "lowerarm01.{s}", "wrist.{s}", "upperleg01.{s}", "lowerleg01.{s}",
-                  "foot.{s}"),
-        "finger{f}-{n}.{s}", ("L", "R"), ("1", "2", "3", "4", "5"), "metacarpal{p}.{s}"),
+        _limbs(
+            "clavicle.{s}",
+            "upperarm01.{s}",
+            "lowerarm01.{s}",
+            "wrist.{s}",
+            "upperleg01.{s}",
+            "lowerleg01.{s}",
+            "foot.{s}",
+        ),
+        "finger{f}-{n}.{s}",
+        ("L", "R"),
+        ("1", "2", "3", "4", "5"),
+        "metacarpal{p}.{s}",
+    ),
 }
 
 _PREFIX = re.compile(r"^(?:.*:)?(?:mixamorig\d*[_:]?)?")

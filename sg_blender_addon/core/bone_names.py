@@ -12,15 +12,77 @@ from dataclasses import dataclass
 
 _TOKENS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _LEFT, _RIGHT = {"l", "left", "lf", "lft"}, {"r", "right", "rt", "rgt"}
-_FILLER = {"bip", "bip01", "cc", "base", "j", "c", "jt", "def", "bone", "joint", "b", "bn", "m", "mid", "center", "jnt",
-           "sk", "skel", "bind", "f", "finger", "rig", "mixamorig", "bend", "character", "valvebiped"}
-_IGNORED = {"twist", "roll", "ik", "pole", "target", "ctrl", "control", "end", "leaf", "tip", "helper", "share", "mch",
-            "org", "tweak", "nub", "null", "socket", "attach", "muscle", "jiggle", "hold", "vis", "fk", "parent",
-            "adj", "weapon", "breast", "toe", "ball", "eye", "jaw", "hair", "skirt", "site", "weight", "corrective"}
+_FILLER = {
+    "bip",
+    "bip01",
+    "cc",
+    "base",
+    "j",
+    "c",
+    "jt",
+    "def",
+    "bone",
+    "joint",
+    "b",
+    "bn",
+    "m",
+    "mid",
+    "center",
+    "jnt",
+    "sk",
+    "skel",
+    "bind",
+    "f",
+    "finger",
+    "rig",
+    "mixamorig",
+    "bend",
+    "character",
+    "valvebiped",
+}
+_IGNORED = {
+    "twist",
+    "roll",
+    "ik",
+    "pole",
+    "target",
+    "ctrl",
+    "control",
+    "end",
+    "leaf",
+    "tip",
+    "helper",
+    "share",
+    "mch",
+    "org",
+    "tweak",
+    "nub",
+    "null",
+    "socket",
+    "attach",
+    "muscle",
+    "jiggle",
+    "hold",
+    "vis",
+    "fk",
+    "parent",
+    "adj",
+    "weapon",
+    "breast",
+    "toe",
+    "ball",
+    "eye",
+    "jaw",
+    "hair",
+    "skirt",
+    "site",
+    "weight",
+    "corrective",
+}
 _ROLES = {
     "hips": "hips hip pelvis",
     "spine": "spine chest upperchest lowerchest abdomen waist torso abdomenlower abdomenupper chestlower chestupper"
-             " spinelower spineupper ribs ribcage back stomach body",
+    " spinelower spineupper ribs ribcage back stomach body",
     "neck": "neck necklower neckupper necktwist",
     "head": "head skull",
     "collar": "clavicle collar collarbone clav",
@@ -32,8 +94,11 @@ _ROLES = {
     "leg": "leg",
     "shin": "shin calf lowerleg lowleg knee leglower tibia",
     "foot": "foot ankle",
-    "Thumb": "thumb handthumb", "Index": "index handindex pointer", "Middle": "middle handmiddle",
-    "Ring": "ring handring", "Pinky": "pinky little pinkie handpinky handlittle small",
+    "Thumb": "thumb handthumb",
+    "Index": "index handindex pointer",
+    "Middle": "middle handmiddle",
+    "Ring": "ring handring",
+    "Pinky": "pinky little pinkie handpinky handlittle small",
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
 _FINGERS = ("Thumb", "Index", "Middle", "Ring", "Pinky")
@@ -87,8 +152,11 @@ class _Tree:
 
     def first(self, role: str, side: str = "", under: int = -1) -> int:
         """The bone of this role nearest to the root, within the subtree of `under` when given; -1 if none."""
-        hits = [i for i, r in enumerate(self.readings) if (r.role, r.side) == (role, side) and not r.palm
-                and (under < 0 or under in self.ancestors(i))]
+        hits = [
+            i
+            for i, r in enumerate(self.readings)
+            if (r.role, r.side) == (role, side) and not r.palm and (under < 0 or under in self.ancestors(i))
+        ]
         return min(hits, key=lambda i: (self.depth[i], i), default=-1)
 
 
@@ -121,8 +189,14 @@ def _arm(tree: _Tree, side: str) -> dict[str, int]:
 
 
 def _finger(tree: _Tree, side: str, finger: str, hand: int) -> dict[str, int]:
-    bones = [i for i, r in enumerate(tree.readings) if r.role == finger and r.side in (side, "")
-             and (hand < 0 or hand in tree.ancestors(i)) and (r.side or hand >= 0)]
+    bones = [
+        i
+        for i, r in enumerate(tree.readings)
+        if r.role == finger
+        and r.side in (side, "")
+        and (hand < 0 or hand in tree.ancestors(i))
+        and (r.side or hand >= 0)
+    ]
     bones.sort(key=lambda i: (tree.depth[i], i))
     palms = [i for i in bones if tree.readings[i].palm or (tree.readings[i].number == 0 and len(bones) > 3)]
     chain = [i for i in bones if i not in palms][:3]

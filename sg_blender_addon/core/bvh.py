@@ -129,7 +129,7 @@ def read_bvh(path: str | Path, most_bytes: int = MAX_BYTES) -> Motion:
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(
-            f"{path.name} cannot be read.", "Check the path and the file's permissions.", "no_file"
+            f"{path.name} cannot be read.", "Check the path and the file's permissions.", "file_not_found"
         ) from error
     head, found, tail = text.partition("MOTION")
     if not head.lstrip().startswith("HIERARCHY") or not found:

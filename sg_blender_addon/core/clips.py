@@ -71,14 +71,15 @@ def _check(performance: Performance) -> None:
         raise UserError("The generated motion is too short to be used.", "Use a longer recording.", "motion_too_short")
     arrays = (rhythm.root_positions, rhythm.rotations, merged.root_positions, merged.rotations)
     if not all(np.isfinite(a).all() for a in arrays):
-        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion")
+        raise UserError("The generated motion contains invalid numbers.", "Generate again.", "bad_motion_data")
 
 
 def _span_of(spans: Sequence[Span], segment: Segment) -> Span:
     span = next((s for s in spans if s.segment == segment), None)
     if span is None:
-        raise UserError(f"{segment.label} does not lie within the performance.", "Move it, or generate again.",
-                        "segment_outside")
+        raise UserError(
+            f"{segment.label} does not lie within the performance.", "Move it, or generate again.", "segment_outside"
+        )
     return span
 
 
@@ -106,8 +107,9 @@ def _gestures(performance: Performance, spans: Sequence[Span], rig: TargetRig, f
     return clips
 
 
-def _poses(performance: Performance, spans: Sequence[Span], rig: TargetRig,
-           fps: float) -> list[tuple[Retargeted, Retargeted]]:
+def _poses(
+    performance: Performance, spans: Sequence[Span], rig: TargetRig, fps: float
+) -> list[tuple[Retargeted, Retargeted]]:
     """(rhythm, merged) poses of every span.
 
     All go through retargeting as one clip: it works frame by frame, and short arrays would cost mostly overhead.
@@ -129,8 +131,9 @@ def _changed(rig: TargetRig, below: Sequence[Channel], above: Sequence[Channel])
     """Channels that move; hips and legs go together, or the feet would leave the ground when the strip is moved."""
     lower = {rig.names[rig.joints[j]] for j in _LOWER if j in rig.joints}
     size = {"location": 100 * rig.scale}  # locations count in metres of the character's own size
-    moved = [np.abs(a.values - b.values).max() > _CHANGED * size.get(a.path, 1.0)
-             for a, b in zip(above, below, strict=True)]
+    moved = [
+        np.abs(a.values - b.values).max() > _CHANGED * size.get(a.path, 1.0) for a, b in zip(above, below, strict=True)
+    ]
     with_legs = any(m for m, c in zip(moved, above, strict=True) if c.bone in lower)
     chosen = [c for m, c in zip(moved, above, strict=True) if m or (with_legs and c.bone in lower)]
     return chosen or [c for c in above if c.bone == rig.names[rig.joints.get("RightHand", 0)]] or list(above)

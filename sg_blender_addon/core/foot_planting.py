@@ -13,8 +13,15 @@ from .target_rig import FORWARD, UP, TargetRig
 _FULL_REACH = 0.9995  # a leg is never straightened further: at the limit the knee flips
 
 
-def plant_feet(rig: TargetRig, positions: Array, world: Array, turns: list[Array], hips: Array | None, origin: Array,
-                offsets: Array) -> None:
+def plant_feet(
+    rig: TargetRig,
+    positions: Array,
+    world: Array,
+    turns: list[Array],
+    hips: Array | None,
+    origin: Array,
+    offsets: Array,
+) -> None:
     """Correct thigh and shin turns so that each ankle follows the source's ankle, scaled, at the rig's own stance."""
     if hips is None:
         return

@@ -20,8 +20,11 @@ def _end(rig: TargetRig, joint: str, following: str) -> Array:
     if following in rig.joints:
         return rig.head(following)
     reach = np.linalg.norm(rig.tails[bone] - rig.heads[bone])
-    children = [i for i, p in enumerate(rig.parents) if p == bone
-                and np.linalg.norm(rig.heads[i] - rig.heads[bone]) > 0.2 * reach]
+    children = [
+        i
+        for i, p in enumerate(rig.parents)
+        if p == bone and np.linalg.norm(rig.heads[i] - rig.heads[bone]) > 0.2 * reach
+    ]
     tail: Array = rig.heads[children[0]] if len(children) == 1 else rig.tails[bone]
     return tail
 

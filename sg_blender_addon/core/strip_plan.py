@@ -48,8 +48,10 @@ def plan_spans(rhythm: Motion, merged: Motion, segments: Sequence[Segment]) -> l
     last = (len(merged) - 1) / merged.fps
     ordered = sorted((s for s in segments if s.start < last and s.end > max(s.start, 0.0)), key=lambda s: s.start)
     apart = _differs(rhythm, merged)
-    spans = [_span(s, apart, merged.fps, _limit_before(ordered, i), _limit_after(ordered, i, last))
-             for i, s in enumerate(ordered)]
+    spans = [
+        _span(s, apart, merged.fps, _limit_before(ordered, i), _limit_after(ordered, i, last))
+        for i, s in enumerate(ordered)
+    ]
     return _two_at_most(_bridge(spans, apart, merged.fps))
 
 
@@ -81,7 +83,7 @@ def _limit_before(ordered: Sequence[Segment], i: int) -> float:
 
 
 def _limit_after(ordered: Sequence[Segment], i: int, last: float) -> float:
-    later = [s.start for s in ordered[i + 1:] if s.start >= ordered[i].end]
+    later = [s.start for s in ordered[i + 1 :] if s.start >= ordered[i].end]
     return (ordered[i].end + min(later)) / 2 if later else last
 
 

@@ -51,8 +51,11 @@ class TargetRig:
     def same_as(self, other: TargetRig) -> bool:
         """Whether motion made for the one fits the other."""
         plain = ("names", "parents", "joints", "inherits_rotation", "local_location", "rotation_modes")
-        return (all(getattr(self, name) == getattr(other, name) for name in plain)
-                and np.array_equal(self.rest, other.rest) and np.array_equal(self.tails, other.tails))
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in plain)
+            and np.array_equal(self.rest, other.rest)
+            and np.array_equal(self.tails, other.tails)
+        )
 
     def has(self, *joints: str) -> bool:
         return all(joint in self.joints for joint in joints)
@@ -101,8 +104,11 @@ def _axes(rig: TargetRig) -> Array:
     low = [rig.head(j) for j in ("Hips", "LeftUpLeg", "RightUpLeg", "Spine", "Spine2") if rig.has(j)]
     high = [rig.head(j) for j in ("Head", "Neck", "LeftShoulder", "RightShoulder", "LeftArm", "RightArm") if rig.has(j)]
     up = _snap(np.mean(high[:2], axis=0) - low[0]) if low and high else np.array([0.0, 0.0, 1.0])
-    across = [rig.head("Left" + j) - rig.head("Right" + j) for j in ("Arm", "UpLeg", "Shoulder", "ForeArm", "Hand")
-              if rig.has("Left" + j, "Right" + j)]
+    across = [
+        rig.head("Left" + j) - rig.head("Right" + j)
+        for j in ("Arm", "UpLeg", "Shoulder", "ForeArm", "Hand")
+        if rig.has("Left" + j, "Right" + j)
+    ]
     left = _snap(across[0]) if across else LEFT
     up = rot.normalize(up)
     left = rot.normalize(left - up * np.dot(left, up))
@@ -115,8 +121,10 @@ def _path_length(rig: TargetRig, joints: Sequence[str]) -> tuple[float, float]:
         return 0.0, 0.0
     rest = dict(zip(canonical().names, canonical().rest_positions(), strict=True))
     pairs = list(pairwise(joints))
-    return (sum(float(np.linalg.norm(rig.head(b) - rig.head(a))) for a, b in pairs),
-            sum(float(np.linalg.norm(rest[b] - rest[a])) for a, b in pairs))
+    return (
+        sum(float(np.linalg.norm(rig.head(b) - rig.head(a))) for a, b in pairs),
+        sum(float(np.linalg.norm(rest[b] - rest[a])) for a, b in pairs),
+    )
 
 
 def _scale(rig: TargetRig) -> float:

@@ -21,7 +21,7 @@ from backend.cli import main
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import GenerateSettings
-from SG_dataset.library import Library
+from SG_dataset.open import open_library
 from tests.backend.conftest import ROOT, speechlike
 
 
@@ -156,6 +156,6 @@ def test_another_library_content_is_another_line(tmp_path: Path) -> None:
     assert batch.key_of(line, "weights", "one") == batch.key_of(line, "weights", "one")
     assert batch.key_of(line, "weights", "one") != batch.key_of(line, "weights", "two")
     run = batch.Batch([line], tmp_path, ["bvh"], "cpu", 1000, threading.Event())
-    assert run._library("starter") == Library.load("starter").content_hash
+    assert run._library("starter") == open_library("starter").content_hash
     assert run._library(str(tmp_path)) == ""
     assert run.workers == batch.MOST_WORKERS

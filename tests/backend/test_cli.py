@@ -19,7 +19,7 @@ from PIL import Image
 
 from backend import doctor
 from backend.cli import main
-from backend.stages import embed
+from backend.gestures import embed
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.timeline import Word
 from sg_blender_addon.core.wire import motion_from, unpack
@@ -200,9 +200,7 @@ def test_broken_subtitles_are_survived(run: Run, speech: Path, tmp_path: Path) -
     ("name", "data", "part"),
     [("none.txt", None, "could not be read"), ("song.doc", b"words", "not a script"), ("b.txt", b"\0\1\2" * 9, "text")],
 )
-def test_unusable_scripts(
-    run: Run, speech: Path, tmp_path: Path, name: str, data: bytes | None, part: str
-) -> None:
+def test_unusable_scripts(run: Run, speech: Path, tmp_path: Path, name: str, data: bytes | None, part: str) -> None:
     if data is not None:
         (tmp_path / name).write_bytes(data)
     fails(run("generate", speech, "-o", tmp_path / "o.bvh", "--script", tmp_path / name), part)
@@ -212,7 +210,7 @@ def test_unusable_scripts(
 def test_an_unreachable_language_model_is_a_warning(
     run: Run, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backend.stages import transcribe
+    from backend.speech import transcribe
 
     heard = transcribe.Transcript([Word("Hello", 0.5, 0.9), Word("everybody.", 1.0, 1.6)], "en", [])
     monkeypatch.setattr(transcribe, "transcribe", lambda *a, **k: heard)
@@ -264,9 +262,7 @@ def test_missing_weights(run: Run, speech: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["weights.json", "level0.safetensors", "tokenizer.safetensors"])
 @pytest.mark.parametrize("how", ["cut", "garbage", "gone"])
-def test_corrupt_weights(
-    run: Run, speech: Path, tmp_path: Path, tiny_weights: Path, name: str, how: str
-) -> None:
+def test_corrupt_weights(run: Run, speech: Path, tmp_path: Path, tiny_weights: Path, name: str, how: str) -> None:
     import shutil
 
     folder = tmp_path / "weights"
@@ -281,7 +277,7 @@ def test_corrupt_weights(
 
 
 def test_missing_library(run: Run, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backend.stages import transcribe
+    from backend.speech import transcribe
 
     heard = transcribe.Transcript([Word("Hello", 0.5, 0.9)], "en", [])
     monkeypatch.setattr(transcribe, "transcribe", lambda *a, **k: heard)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from backend.jobs import KEPT_RESULTS, MAX_QUEUED, Jobs
-from backend.progress import Estimate, Progress
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.progress import Estimate, Progress
 
 
 @pytest.fixture

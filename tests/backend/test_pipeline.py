@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.analysis import as_heard, find_words, load, read_script
+from backend.gestures.place import LATEST
 from backend.pipeline import Performance, generate_performance
-from backend.prepare import as_heard, find_words, load, read_script
-from backend.progress import Progress
 from backend.resources import Resources
-from backend.stages.place import LATEST
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment
 from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack

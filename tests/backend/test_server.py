@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.stages.place import place
+from backend.gestures.place import place
 from sg_blender_addon.core.protocol import API_VERSION
 from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack
 from SG_dataset.build import PICTURE
-from SG_dataset.library import Library, NewGesture, NewVariant, write_library
+from SG_dataset.library import write_library
+from SG_dataset.open import open_library
+from SG_dataset.records import NewGesture, NewVariant
 from tests.backend.conftest import ROOT, Serving, start_server
 from tests.backend.toys import swaying
 
@@ -105,7 +107,7 @@ def test_token_and_host(
 
 
 def test_pictures_of_a_library_that_has_some(server: Serving, tmp_path: Path) -> None:
-    ours = Library.load().gesture("3123")
+    ours = open_library().gesture("3123")
     variants = tuple(NewVariant(v.number, v.motion(), v.phases, v.hand) for v in ours.variants)
     texts = (ours.label, ours.description, ours.meanings, ours.examples, ours.tags, variants)
     new = [NewGesture("3123", *texts, b"a picture"), NewGesture("0001", *texts), NewGesture("0000", *texts[:-1], ())]
@@ -123,7 +125,7 @@ def test_pictures_of_a_library_that_has_some(server: Serving, tmp_path: Path) ->
     assert moments.width == 3 * moments.height
     assert (picture("0000").status_code, picture("0000").json()["code"]) == (404, "no_preview")
     assert picture("0001", variant=99).json()["code"] == "unknown_gesture"
-    assert server.client.get("/v1/gestures/3123/preview").content == Library.load().preview("3123")
+    assert server.client.get("/v1/gestures/3123/preview").content == open_library().preview("3123")
 
 
 def test_upload_is_limited_and_checked(server: Serving) -> None:

@@ -7,7 +7,7 @@ import pytest
 import soxr
 
 from backend.outputs import video
-from backend.stages.audio import Audio
+from backend.speech.audio import Audio
 from tests.backend.conftest import speechlike
 
 

@@ -82,12 +82,12 @@ def small(addon, monkeypatch):
     """The add-on, its preferences pointing to the small server of the client's tests."""
     from tests.bl.scenes import module
 
-    machine = module(addon, "machine")
+    machine = module(addon, "backend_settings")
     monkeypatch.setattr(machine, "ROOT", SMALL_SERVER)
     settings = machine.preferences()
     settings.backend_mode, settings.python_path = "OWN", sys.executable
     yield addon
-    module(addon, "live").shut_down()  # with a job that a failed test left behind
+    module(addon, "job_runner").shut_down()  # with a job that a failed test left behind
 
 
 @pytest.fixture

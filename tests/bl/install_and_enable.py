@@ -26,7 +26,7 @@ def main(zip_path: str) -> dict[str, object]:
         seen["left_behind"] = [n for n in dir(bpy.types) if n.lower().startswith("gesticulator")]
         seen["scene_property_left"] = hasattr(bpy.types.Scene, "gesticulator")
         addon_utils.enable(PACKAGE, default_set=False)
-    machine = sys.modules[f"{PACKAGE}.sg_blender_addon.bl.machine"]
+    machine = sys.modules[f"{PACKAGE}.sg_blender_addon.bl.backend_settings"]
     seen["root_has_backend"] = (machine.ROOT / "backend" / "__main__.py").is_file()
     seen["user_folder"] = str(machine.user_folder("logs").relative_to(Path(bpy.utils.resource_path("USER"))))
     seen["state"] = machine.backend_state()

@@ -76,8 +76,15 @@ def evaluated(obj: bpy.types.Object, frame: float) -> dict[str, np.ndarray]:
     return {bone.name: np.array(bone.matrix) for bone in posed.pose.bones}
 
 
-def limb_error(obj: bpy.types.Object, joints: dict[str, str], source: Motion, time: float, frame: float,
-               pairs: list[tuple[str, str]], axes: np.ndarray) -> float:
+def limb_error(
+    obj: bpy.types.Object,
+    joints: dict[str, str],
+    source: Motion,
+    time: float,
+    frame: float,
+    pairs: list[tuple[str, str]],
+    axes: np.ndarray,
+) -> float:
     """Worst angle in degrees between the limbs of the posed armature and of the source at `time`."""
     matrices = evaluated(obj, frame)
     positions = source.at([time]).forward_kinematics()[0][0]
@@ -95,6 +102,7 @@ def pose_error(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
     worst = 0.0
     for name, matrix in a.items():
         turn = Quaternion(Matrix(matrix.tolist()).to_quaternion()).rotation_difference(
-            Matrix(b[name].tolist()).to_quaternion())
+            Matrix(b[name].tolist()).to_quaternion()
+        )
         worst = max(worst, np.degrees(2 * np.arctan2(np.linalg.norm(turn[1:]), abs(turn[0]))))
     return worst

@@ -27,9 +27,7 @@ def module(addon: ModuleType, name: str) -> ModuleType:
 
 def write_tone(path: Path, seconds: float = 3.0, rate: int = 16000) -> Path:
     """A hum that swells and fades: enough for tests in which nobody listens."""
-    samples = (
-        int(9000 * math.sin(i * 0.1) * (0.5 + 0.5 * math.sin(i * 0.001))) for i in range(round(seconds * rate))
-    )
+    samples = (int(9000 * math.sin(i * 0.1) * (0.5 + 0.5 * math.sin(i * 0.001))) for i in range(round(seconds * rate)))
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
@@ -91,8 +89,12 @@ def fingerprint() -> dict[str, str]:
         editor = scene.sequence_editor
         strips = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", None) or ()
         found[f"scene {scene.name}"] = _digest(
-            scene.frame_start, scene.frame_end, scene.frame_current, scene.sync_mode,
-            [(s.name, s.mute, s.channel) for s in strips], [w.name for w in scene.gesticulator.words],
+            scene.frame_start,
+            scene.frame_end,
+            scene.frame_current,
+            scene.sync_mode,
+            [(s.name, s.mute, s.channel) for s in strips],
+            [w.name for w in scene.gesticulator.words],
         )
     return found
 

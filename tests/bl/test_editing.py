@@ -46,7 +46,7 @@ def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeyp
     choosing = module(small, "operators.choosing")
     work = choosing.rearrange
     monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
-    module(small, "machine").preferences().weights = "/weights"
+    module(small, "backend_settings").preferences().weights = "/weights"
     settings = bpy.context.scene.gesticulator
     for blend, expected in (("auto", "motion"), ("codes", "codes"), ("auto", "motion")):
         settings.blend = blend
@@ -56,7 +56,7 @@ def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeyp
     settings.blend = "codes"
     bpy.ops.gesticulator.add_gesture(gesture_id="0002", word=0)
     assert sent[-1].placed[0].blend == "codes"
-    module(small, "machine").preferences().weights = ""
+    module(small, "backend_settings").preferences().weights = ""
 
 
 def test_a_swap_survives_generating_again(performance):
@@ -184,7 +184,7 @@ def test_export_to_nowhere_leaves_nothing(performance, tmp_path):
 
 
 def test_a_take_that_is_gone_is_one_sentence(performance, small):
-    for file in module(small, "machine").user_folder("takes").glob("*.npz"):
+    for file in module(small, "backend_settings").user_folder("takes").glob("*.npz"):
         file.unlink()
     before = scenes.fingerprint()
     with pytest.raises(RuntimeError, match="not on this machine"):
@@ -198,8 +198,19 @@ def test_another_frame_rate_is_one_sentence(performance):
         bpy.ops.gesticulator.swap_gesture(gesture_id="0002")
 
 
-@pytest.mark.parametrize("name", ["swap_gesture", "swap_variant", "remove_gesture", "snap_to_word", "reblend",
-                                  "toggle_lock", "add_gesture", "regenerate_range"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "swap_gesture",
+        "swap_variant",
+        "remove_gesture",
+        "snap_to_word",
+        "reblend",
+        "toggle_lock",
+        "add_gesture",
+        "regenerate_range",
+    ],
+)
 def test_before_generating_every_button_says_why_it_is_grey(shot, name):
     with pytest.raises(RuntimeError, match="press Generate"):
         getattr(bpy.ops.gesticulator, name)()

@@ -27,7 +27,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict:
     made = load_builder().build(tmp_path_factory.mktemp("zip"))
     environment = {**os.environ, "BLENDER_USER_RESOURCES": str(tmp_path_factory.mktemp("user"))}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(made)], env=environment, capture_output=True, text=True, timeout=120,
+        [sys.executable, str(SCRIPT), str(made)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

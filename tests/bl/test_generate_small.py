@@ -34,7 +34,7 @@ def test_generate_puts_strips_words_range_and_sync_into_the_scene(shot):
 
 
 def test_how_gestures_are_blended_is_asked_of_the_backend(shot, small):
-    request = module(small, "shot")
+    request = module(small, "request")
     target = request.read(bpy.context)
     for blend in ("auto", "motion", "codes"):
         bpy.context.scene.gesticulator.blend = blend
@@ -62,7 +62,7 @@ def test_generating_again_replaces_ours_and_keeps_what_is_locked(shot, small):
 
 
 def test_in_a_window_the_timer_does_the_same(shot, small, monkeypatch):
-    live, base = module(small, "live"), module(small, "operators.base")
+    live, base = module(small, "job_runner"), module(small, "operators.base")
     monkeypatch.setattr(base, "waits", lambda wait: wait)
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     before = scenes.fingerprint()
@@ -81,7 +81,7 @@ def test_in_a_window_the_timer_does_the_same(shot, small, monkeypatch):
 
 
 def test_cancel_leaves_the_scene_alone(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     script("slow")
     before = scenes.fingerprint()
@@ -129,12 +129,12 @@ def test_a_backend_that_answers_nonsense(shot, words, code):
 
 
 def test_a_missing_interpreter(shot, small):
-    module(small, "machine").preferences().python_path = "/nowhere/python"
+    module(small, "backend_settings").preferences().python_path = "/nowhere/python"
     failing("Python was not found", "backend_missing")
 
 
 def test_a_wrong_token(shot, small):
-    live, machine = module(small, "live"), module(small, "machine")
+    live, machine = module(small, "job_runner"), module(small, "backend_settings")
     url = live.connection.open(machine.backend_choice()).url
     settings = machine.preferences()
     settings.backend_mode, settings.url, settings.token = "URL", url, "wrong"
@@ -142,7 +142,7 @@ def test_a_wrong_token(shot, small):
 
 
 def test_a_remote_backend_needs_online_access(shot, small):
-    settings = module(small, "machine").preferences()
+    settings = module(small, "backend_settings").preferences()
     settings.backend_mode, settings.url, settings.token = "URL", "http://gpu.example:8765", "t"
     bpy.context.preferences.system.use_online_access = False
     failing("online access is off", "offline")
@@ -153,7 +153,7 @@ def test_a_missing_sound_file(shot):
     editor = scene.sequence_editor
     strip = (editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)["voice"]
     strip.sound.filepath = "//gone.wav"
-    failing("missing: gone.wav", "audio_missing")
+    failing("missing: gone.wav", "audio_not_found")
 
 
 def test_a_strip_that_is_gone(shot):
@@ -201,7 +201,7 @@ def test_a_grey_button_says_why(shot, missing):
 
 
 def test_the_character_may_be_renamed_but_not_deleted_while_a_job_runs(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     shot.name = "Renamed"
@@ -216,7 +216,7 @@ def test_the_character_may_be_renamed_but_not_deleted_while_a_job_runs(shot, sma
 
 
 def test_the_scene_may_be_renamed_while_a_job_runs(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     scene = bpy.context.scene
@@ -230,7 +230,7 @@ def test_the_scene_may_be_renamed_while_a_job_runs(shot, small, monkeypatch):
 
 def test_without_the_list_of_gestures_the_performance_comes_in_all_the_same(shot, small, monkeypatch):
     """Somebody stopped the backend when the motion had just come, and it does not start again."""
-    live, generate = module(small, "live"), module(small, "operators.generate")
+    live, generate = module(small, "job_runner"), module(small, "operators.generate")
     plain, UserError = generate.generate, generate.UserError
 
     def refuse(*_):
@@ -248,7 +248,7 @@ def test_without_the_list_of_gestures_the_performance_comes_in_all_the_same(shot
 
 
 def test_a_strip_that_is_trimmed_while_a_job_runs(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     module(small, "sound_strips").find(bpy.context.scene, "voice").frame_final_end -= 20

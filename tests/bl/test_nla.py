@@ -90,12 +90,18 @@ def test_whatever_is_done_to_a_strip_the_motion_stays_continuous(character, how)
 
 
 def test_three_gestures_at_once_need_but_two_tracks(character):
-    three = (segment("A", "a", 0, 1.0, 1.6, 2.9), segment("B", "b", 1, 1.9, 2.3, 3.6),
-             segment("C", "c", 2, 2.4, 3.0, 3.9))
+    three = (
+        segment("A", "a", 0, 1.0, 1.6, 2.9),
+        segment("B", "b", 1, 1.9, 2.3, 3.6),
+        segment("C", "c", 2, 2.4, 3.0, 3.9),
+    )
     take = performance(segments=three)
     apply(character, take)
-    assert tracks(character) == {"Gestures: rhythm": ["Gestures: rhythm · voice"],
-                                 "Gestures: semantic": ["A · a", "C · c"], "Gestures: semantic 2": ["B · b"]}
+    assert tracks(character) == {
+        "Gestures: rhythm": ["Gestures: rhythm · voice"],
+        "Gestures: semantic": ["A · a", "C · c"],
+        "Gestures: semantic 2": ["B · b"],
+    }
     for seconds in np.arange(1.4, 3.4, 0.1):
         assert error_at(character, take.merged, seconds) < 6, seconds
 
@@ -143,8 +149,10 @@ def test_regenerating_replaces_what_nobody_touched(character):
     result = apply(character, take, job="job2")
     assert result.removed == 4
     assert len(bpy.data.actions) == actions - 2
-    assert tracks(character) == {"Gestures: rhythm": ["Gestures: rhythm · voice"],
-                                 "Gestures: semantic": ["THUMB UP · Great"]}
+    assert tracks(character) == {
+        "Gestures: rhythm": ["Gestures: rhythm · voice"],
+        "Gestures: semantic": ["THUMB UP · Great"],
+    }
     assert error_at(character, take.merged, 1.6) < 1.5
 
 
@@ -271,8 +279,7 @@ def snapshot(obj):
     return found, sorted(a.name for a in bpy.data.actions), obj.animation_data.action
 
 
-@pytest.mark.parametrize(("home", "where"), [(linking, "_link_gesture"), (linking, "_link_rhythm"),
-                                             (baking, "_write")])
+@pytest.mark.parametrize(("home", "where"), [(linking, "_link_gesture"), (linking, "_link_rhythm"), (baking, "_write")])
 def test_a_failure_leaves_everything_as_it_was(character, monkeypatch, home, where):
     key_bone(character, "mixamorig:LeftArm", 0.3)
     apply(character)

@@ -41,11 +41,14 @@ def test_a_corrected_bone_is_kept_with_the_armature_and_used(character, addon):
     assert json.loads(character[mapping.KEY])["preset"] == "custom"
 
 
-@pytest.mark.parametrize(("joint", "bone", "match"), [
-    ("LeftArm", "nobody", "no bone called nobody"),
-    ("Tail", "mixamorig:Hips", "no joint called Tail"),
-    ("", "", "No joint was given"),
-])
+@pytest.mark.parametrize(
+    ("joint", "bone", "match"),
+    [
+        ("LeftArm", "nobody", "no bone called nobody"),
+        ("Tail", "mixamorig:Hips", "no joint called Tail"),
+        ("", "", "No joint was given"),
+    ],
+)
 def test_corrections_that_cannot_be(character, addon, joint, bone, match):
     with pytest.raises(RuntimeError, match=match):
         bpy.ops.gesticulator.edit_mapping(joint=joint, bone=bone)
@@ -55,7 +58,10 @@ def test_corrections_that_cannot_be(character, addon, joint, bone, match):
 def test_every_joint_has_its_page_in_the_dialog(addon):
     pages = module(addon, "operators.rig").part_of
     assert (pages("Hips"), pages("LeftHand"), pages("LeftHandThumb1"), pages("RightInHandRing")) == (
-        "BODY", "BODY", "LEFT", "RIGHT"
+        "BODY",
+        "BODY",
+        "LEFT",
+        "RIGHT",
     )
 
 
@@ -87,7 +93,7 @@ def test_words_and_locks_survive_saving_and_the_gestures_can_still_be_edited(sho
 
 
 def test_another_file_opened_while_a_job_runs_is_left_alone(shot, small, monkeypatch):
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     scenes.empty()
@@ -114,10 +120,10 @@ def test_one_undo_takes_all_of_it_back(shot):
 
 
 def test_set_up_makes_an_environment_and_says_so(addon, tmp_path, monkeypatch):
-    machine = module(addon, "machine")
+    machine = module(addon, "backend_settings")
     root = tmp_path / "root"
     (root / "backend").mkdir(parents=True)
-    (root / "backend" / "__main__.py").write_text("print('{\"ok\": true, \"checks\": []}')")
+    (root / "backend" / "__main__.py").write_text('print(\'{"ok": true, "checks": []}\')')
     (root / "pyproject.toml").write_text(
         "[project]\ndependencies = []\n[project.optional-dependencies]\nbackend = []\nwhisper-tiny = ['iniconfig']\n"
         "[tool.gesticulator]\nno-deps = []\n"
@@ -147,7 +153,7 @@ def test_set_up_needs_online_access(addon):
 
 
 def test_offline_the_backend_may_download_nothing(addon, tmp_path):
-    machine = module(addon, "machine")
+    machine = module(addon, "backend_settings")
     machine.preferences().cache_folder = str(tmp_path)
     assert machine.serve_environment() == {"HF_HOME": str(tmp_path)}
     bpy.context.preferences.system.use_online_access = False
@@ -156,7 +162,7 @@ def test_offline_the_backend_may_download_nothing(addon, tmp_path):
 
 
 def test_the_base_python_is_blenders_own_unless_the_backend_cannot_use_it(addon, monkeypatch, tmp_path):
-    machine = module(addon, "machine")
+    machine = module(addon, "backend_settings")
     assert machine.base_python() == Path(sys.executable)
     other = tmp_path / "python3.11"
     other.write_text("#!/bin/sh\n")
@@ -180,7 +186,7 @@ def test_test_backend_answers(small):
 
 @pytest.mark.parametrize("retriever", ["openai"])
 def test_a_language_model_needs_an_address_and_online_access(shot, small, retriever):
-    settings = module(small, "machine").preferences()
+    settings = module(small, "backend_settings").preferences()
     bpy.context.scene.gesticulator.retriever = retriever
     with pytest.raises(RuntimeError, match="No language model's address"):
         bpy.ops.gesticulator.generate()
@@ -194,7 +200,7 @@ def test_a_language_model_needs_an_address_and_online_access(shot, small, retrie
 
 
 def test_a_scripts_name_tells_its_kind(shot, small):
-    reader = module(small, "shot")
+    reader = module(small, "request")
     text = bpy.data.texts.new("line")
     text.write("Hello")
     bpy.context.scene.gesticulator.script = text
@@ -221,7 +227,5 @@ def test_long_lines_are_wrapped_and_long_paths_broken(addon):
 
 
 def test_estimates_read_as_people_say_them(addon):
-    text = module(addon, "live").eta_text
-    assert [text(s) for s in (None, 0.2, 12.4, 300.0)] == [
-        "", "about 1 s left", "about 12 s left", "about 5 min left"
-    ]
+    text = module(addon, "job_runner").eta_text
+    assert [text(s) for s in (None, 0.2, 12.4, 300.0)] == ["", "about 1 s left", "about 12 s left", "about 5 min left"]

@@ -67,7 +67,7 @@ def texts(name: str) -> str:
 
 
 def test_at_first_it_asks_for_the_backend_and_a_character(addon):
-    module(addon, "machine").preferences().python_path = ""
+    module(addon, "backend_settings").preferences().python_path = ""
     shown = draw("main")
     assert ("operator", "gesticulator.setup_backend") in shown
     assert ("operator", "gesticulator.add_character") in shown
@@ -154,7 +154,7 @@ def test_the_other_panels_draw(shot, name):
 
 @pytest.mark.parametrize("mode", ["OWN", "URL"])
 def test_the_preferences_draw(addon, mode):
-    machine = module(addon, "machine")
+    machine = module(addon, "backend_settings")
     settings = machine.preferences()
     settings.backend_mode, settings.python_path = mode, ""
     recorder = Recorder()

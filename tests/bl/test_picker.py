@@ -48,7 +48,7 @@ def performance(shot, small):
     assert pictures._icons is None
     pictures.register()
     for name in ("gestures", "pictures"):
-        shutil.rmtree(module(small, "machine").user_folder(name))
+        shutil.rmtree(module(small, "backend_settings").user_folder(name))
     bpy.ops.gesticulator.generate()
     bpy.context.scene.gesticulator.word_index = 3
     return shot
@@ -202,7 +202,7 @@ def test_scripts_choose_without_a_dialog(performance):
 
 
 def test_while_a_job_runs_the_dialog_leaves_the_backend_alone(dialog, small, monkeypatch):
-    live, pictures = module(small, "live"), module(small, "pictures")
+    live, pictures = module(small, "job_runner"), module(small, "pictures")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     started = []

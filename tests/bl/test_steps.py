@@ -118,7 +118,7 @@ def building(shot, small, monkeypatch):
     """A generated performance and a second one on its way, one step per tick, its first Action begun; gives `live`."""
     for name in ("generate", "choosing", "moving"):
         monkeypatch.setattr(module(small, f"operators.{name}"), "waits", lambda wait: wait)
-    live = module(small, "live")
+    live = module(small, "job_runner")
     monkeypatch.setattr(live, "BUDGET_S", 0.0)
     monkeypatch.setattr(module(small, "baking"), "KEYS_AT_ONCE", 2000)
     bpy.ops.gesticulator.generate(wait=True)
@@ -140,7 +140,7 @@ def to_the_end(live):
 
 def kept(addon):
     """Everything in the folder of takes."""
-    return set(module(addon, "machine").user_folder("takes").iterdir())
+    return set(module(addon, "backend_settings").user_folder("takes").iterdir())
 
 
 def unfinished(addon):
@@ -208,9 +208,14 @@ def trim_voice(shot):
     strip.frame_final_end -= 20
 
 
-MEDDLING = [(delete_character, "was removed while"), (rename_bone, "bones of Speaker were changed"),
-            (turn_to_euler, "bones of Speaker were changed"), (change_frame_rate, "frame rate was changed"),
-            (delete_half_an_action, "was removed while"), (trim_voice, "was changed while")]
+MEDDLING = [
+    (delete_character, "was removed while"),
+    (rename_bone, "bones of Speaker were changed"),
+    (turn_to_euler, "bones of Speaker were changed"),
+    (change_frame_rate, "frame rate was changed"),
+    (delete_half_an_action, "was removed while"),
+    (trim_voice, "was changed while"),
+]
 
 
 @pytest.mark.parametrize("ticks", [0, 2])

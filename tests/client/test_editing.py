@@ -56,7 +56,8 @@ def test_times_are_cut_to_the_take(connection: Connection, choice: BackendChoice
     late = Segment("0001", "THUMB UP", 2, "so", 9, 0.0, 2.9, 0.0, 1.0)
     done = rearrange(connection, Rearrangement(choice, take, (), (early, late), natural=True), Control())
     assert [(s.start, s.end) for s in done.placed] == [
-        (0.0, pytest.approx(0.85)), (pytest.approx(2.65), pytest.approx(3.0))
+        (0.0, pytest.approx(0.85)),
+        (pytest.approx(2.65), pytest.approx(3.0)),
     ]
 
 

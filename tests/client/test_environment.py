@@ -40,7 +40,7 @@ def plan_for(tmp_path: Path, root: Path) -> EnvironmentPlan:
 
 
 def test_an_environment_is_made_checked_and_remembered(tmp_path: Path) -> None:
-    root = root_with(tmp_path / "root", doctor="import iniconfig, colorama; print('{\"ok\": true, \"checks\": []}')")
+    root = root_with(tmp_path / "root", doctor='import iniconfig, colorama; print(\'{"ok": true, "checks": []}\')')
     plan = plan_for(tmp_path, root)
     assert environment.state(plan.folder, root) == environment.MISSING
     _fails_without_such_a_package(plan)
@@ -79,10 +79,13 @@ def _fails_without_such_a_package(plan: EnvironmentPlan) -> None:
 
 
 def test_a_doctor_that_finds_something_missing(tmp_path: Path) -> None:
-    report = {"ok": False, "checks": [
-        {"name": "weights", "ok": False, "required": True, "message": "There are no weights."},
-        {"name": "films", "ok": False, "required": False, "message": "No films."},
-    ]}
+    report = {
+        "ok": False,
+        "checks": [
+            {"name": "weights", "ok": False, "required": True, "message": "There are no weights."},
+            {"name": "films", "ok": False, "required": False, "message": "No films."},
+        ],
+    }
     root = root_with(tmp_path / "root", doctor=f"print({json.dumps(report)!r}); raise SystemExit(1)")
     with pytest.raises(UserError, match="does not work") as caught:
         environment.doctor(Path(sys.executable), root)
@@ -149,8 +152,14 @@ def test_cancel_ends_pip_and_its_children(tmp_path: Path) -> None:
 
 def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="too long"):
-        run_streaming([sys.executable, "-c", "import time; time.sleep(60)"], Control(), print, cwd=tmp_path,
-                      env=child_environment(tmp_path), timeout_s=0.3)
+        run_streaming(
+            [sys.executable, "-c", "import time; time.sleep(60)"],
+            Control(),
+            print,
+            cwd=tmp_path,
+            env=child_environment(tmp_path),
+            timeout_s=0.3,
+        )
 
 
 def test_a_cancelled_control_stops_before_anything_happens(tmp_path: Path) -> None:
@@ -171,7 +180,10 @@ def test_pips_lines_become_stages_and_a_bar_that_never_runs_backwards() -> None:
         "Progress 99614720 of 199229440",
         "Collecting av>=14",
         "  Using cached av-18.1.0.whl",
-        "Collecting one", "Collecting two", "Collecting three", "Collecting four",
+        "Collecting one",
+        "Collecting two",
+        "Collecting three",
+        "Collecting four",
         "Installing collected packages: torch, av",
     ):
         progress.feed(line)

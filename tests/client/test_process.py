@@ -80,7 +80,9 @@ def test_two_backends_never_meet_on_a_port(serve: ServeCommand, tmp_path: Path) 
 def test_a_child_whose_parent_is_killed_goes_too(serve: ServeCommand) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT.format(root=str(serve.root), logs=str(serve.log_folder))],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     assert parent.stdout is not None
     with parent.stdout:

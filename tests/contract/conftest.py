@@ -29,7 +29,7 @@ def real(addon):  # noqa: F811
     python = backend_python()
     if not python.exists():
         pytest.fail(f"{python} is missing: run make, or set SG_BACKEND_PYTHON")
-    settings = module(addon, "machine").preferences()
+    settings = module(addon, "backend_settings").preferences()
     settings.backend_mode, settings.python_path = "OWN", str(python)
     settings.weights = os.environ.get("SG_TEST_WEIGHTS", "")
     yield addon

@@ -131,12 +131,12 @@ def test_a_file_that_is_no_sound(shot, tmp_path):
 
 
 def test_a_missing_weights_folder(shot, real, tmp_path):
-    module(real, "machine").preferences().weights = str(tmp_path / "none")
-    failing("weights", "no_weights", "missing_weights", "bad_weights", "weights_missing", "weights")
+    module(real, "backend_settings").preferences().weights = str(tmp_path / "none")
+    failing("weights", "no_weights")
 
 
 def test_a_wrong_token(shot, real):
-    live, machine = module(real, "live"), module(real, "machine")
+    live, machine = module(real, "job_runner"), module(real, "backend_settings")
     url = live.connection.open(machine.backend_choice()).url
     settings = machine.preferences()
     settings.backend_mode, settings.url, settings.token = "URL", url, "wrong"
@@ -144,7 +144,7 @@ def test_a_wrong_token(shot, real):
 
 
 def test_url_and_token_of_a_running_backend(shot, real):
-    live, machine = module(real, "live"), module(real, "machine")
+    live, machine = module(real, "job_runner"), module(real, "backend_settings")
     api = live.connection.open(machine.backend_choice())
     settings = machine.preferences()
     settings.backend_mode, settings.url = "URL", api.url
@@ -153,7 +153,7 @@ def test_url_and_token_of_a_running_backend(shot, real):
 
 
 def test_a_backend_killed_in_mid_job_twice(shot, real, monkeypatch):
-    live = module(real, "live")
+    live = module(real, "job_runner")
     monkeypatch.setattr(module(real, "operators.generate"), "waits", lambda wait: wait)
     before = scenes.fingerprint()
     bpy.ops.gesticulator.generate()
@@ -175,7 +175,7 @@ def test_a_backend_killed_in_mid_job_twice(shot, real, monkeypatch):
 
 
 def test_cancel_in_mid_job(shot, real, monkeypatch):
-    live = module(real, "live")
+    live = module(real, "job_runner")
     monkeypatch.setattr(module(real, "operators.generate"), "waits", lambda wait: wait)
     before = scenes.fingerprint()
     bpy.ops.gesticulator.generate()
@@ -188,7 +188,7 @@ def test_cancel_in_mid_job(shot, real, monkeypatch):
 
 def test_the_timer_waits_for_nothing(shot, real, monkeypatch):
     """What a tick costs is measured by the bake's own bench; here: it calls no backend and waits for no thread."""
-    live, client = module(real, "live"), f"{real.__name__}.client"
+    live, client = module(real, "job_runner"), f"{real.__name__}.client"
     api, job = sys.modules[f"{client}.api"].Api, sys.modules[f"{client}.job"].Job
     monkeypatch.setattr(module(real, "operators.generate"), "waits", lambda wait: wait)
     plain, callers = api._send, set()

@@ -36,8 +36,9 @@ import sys
 from pathlib import Path
 from sg_blender_addon.core.bvh import write_bvh
 from SG_dataset.library import Library
+from SG_dataset.open import open_library
 for name, number, variant in (words.split("/") for words in sys.argv[2:]):
-    motion = Library.load().gesture(number).variants[int(variant)].motion()
+    motion = open_library().gesture(number).variants[int(variant)].motion()
     write_bvh(motion, Path(sys.argv[1], name + ".bvh"), "XYZ")
 """
 
@@ -62,7 +63,7 @@ def import_folder(source: Path, library: Path, *options: str) -> None:
 
 @pytest.fixture
 def preferences(real):
-    settings = module(real, "machine").preferences()
+    settings = module(real, "backend_settings").preferences()
     yield settings
     settings.library = ""
 

@@ -65,8 +65,12 @@ def make_rig(shape: Shape) -> TargetRig:
         offsets[skeleton.index(side + "Leg")] *= shape.leg_stretch
         offsets[skeleton.index(side + "Foot")] *= shape.shin_stretch
     motion = rest_motion(shape)
-    motion = Motion(60.0, type(skeleton)(skeleton.names, skeleton.parents, offsets, skeleton.end_parents,
-                                        skeleton.end_offsets), motion.root_positions, motion.rotations)
+    motion = Motion(
+        60.0,
+        type(skeleton)(skeleton.names, skeleton.parents, offsets, skeleton.end_parents, skeleton.end_offsets),
+        motion.root_positions,
+        motion.rotations,
+    )
     positions, world = (a[0] for a in motion.forward_kinematics())
     ends = dict(zip(skeleton.end_parents, motion.end_positions()[0], strict=True))
     names = ["root"] + [n for n in skeleton.names if n not in shape.drop]
@@ -78,8 +82,13 @@ def make_rig(shape: Shape) -> TargetRig:
             parent = skeleton.parents[parent]
         heads.append(positions[j])
         following = [positions[c] for c in skeleton.children(j) if skeleton.names[c] not in shape.drop]
-        tails.append(ends[j] if j in ends else following[0] if following else
-                     positions[j] + rot.rotate(world[j], offsets[j]) * 0.5)
+        tails.append(
+            ends[j]
+            if j in ends
+            else following[0]
+            if following
+            else positions[j] + rot.rotate(world[j], offsets[j]) * 0.5
+        )
         parents.append(names.index(skeleton.names[parent]) if parent >= 0 else 0)
     rest = np.tile(np.eye(4), (len(names), 1, 1))
     axes = np.array(shape.axes)

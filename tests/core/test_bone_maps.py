@@ -10,8 +10,13 @@ from sg_blender_addon.core.bone_maps import FINGERS, PRESETS, SIDES, BoneMap, de
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
 
-CORE = ["Hips", "Spine2", "Neck", "Head", *(s + p for s in SIDES for p in (
-    "Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot"))]
+CORE = [
+    "Hips",
+    "Spine2",
+    "Neck",
+    "Head",
+    *(s + p for s in SIDES for p in ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")),
+]
 DIGITS = [f"{s}Hand{f}{n}" for s in SIDES for f in FINGERS for n in (1, 2, 3)]
 
 
@@ -69,19 +74,42 @@ def scheme(trunk: list[str], limbs: str, finger: str, left: str, right: str) -> 
 
 
 STRANGERS = {
-    "smpl": scheme(["pelvis", "spine1", "spine2", "spine3", "neck", "head"],
-                   "*_collar *_shoulder *_elbow *_wrist *_hip *_knee *_ankle", "*_%#", "left", "right"),
-    "daz": scheme(["hip", "abdomenLower", "chestLower", "chestUpper", "neckLower", "head"],
-                  "*Collar *ShldrBend *ForearmBend *Hand *ThighBend *Shin *Foot", "*@#", "l", "r"),
-    "biped": scheme(["Bip01 Pelvis", "Bip01 Spine", "Bip01 Spine1", "Bip01 Spine2", "Bip01 Neck", "Bip01 Head"],
-                    "Bip01_*_Clavicle Bip01_*_UpperArm Bip01_*_Forearm Bip01_*_Hand Bip01_*_Thigh Bip01_*_Calf "
-                    "Bip01_*_Foot", "Bip01_*_%#", "L", "R"),
-    "accurig": scheme(["CC_Base_Hip", "CC_Base_Waist", "CC_Base_Spine01", "CC_Base_Spine02", "CC_Base_NeckTwist01",
-                       "CC_Base_Head"],
-                      "CC_Base_*_Clavicle CC_Base_*_Upperarm CC_Base_*_Forearm CC_Base_*_Hand CC_Base_*_Thigh "
-                      "CC_Base_*_Calf CC_Base_*_Foot", "CC_Base_*_%#", "L", "R"),
-    "plain": scheme(["Hips", "Spine", "", "Chest", "Neck", "Head"],
-                    "Shoulder.* UpperArm.* LowerArm.* Hand.* UpperLeg.* LowerLeg.* Foot.*", "%#.*", "L", "R"),
+    "smpl": scheme(
+        ["pelvis", "spine1", "spine2", "spine3", "neck", "head"],
+        "*_collar *_shoulder *_elbow *_wrist *_hip *_knee *_ankle",
+        "*_%#",
+        "left",
+        "right",
+    ),
+    "daz": scheme(
+        ["hip", "abdomenLower", "chestLower", "chestUpper", "neckLower", "head"],
+        "*Collar *ShldrBend *ForearmBend *Hand *ThighBend *Shin *Foot",
+        "*@#",
+        "l",
+        "r",
+    ),
+    "biped": scheme(
+        ["Bip01 Pelvis", "Bip01 Spine", "Bip01 Spine1", "Bip01 Spine2", "Bip01 Neck", "Bip01 Head"],
+        "Bip01_*_Clavicle Bip01_*_UpperArm Bip01_*_Forearm Bip01_*_Hand Bip01_*_Thigh Bip01_*_Calf Bip01_*_Foot",
+        "Bip01_*_%#",
+        "L",
+        "R",
+    ),
+    "accurig": scheme(
+        ["CC_Base_Hip", "CC_Base_Waist", "CC_Base_Spine01", "CC_Base_Spine02", "CC_Base_NeckTwist01", "CC_Base_Head"],
+        "CC_Base_*_Clavicle CC_Base_*_Upperarm CC_Base_*_Forearm CC_Base_*_Hand CC_Base_*_Thigh "
+        "CC_Base_*_Calf CC_Base_*_Foot",
+        "CC_Base_*_%#",
+        "L",
+        "R",
+    ),
+    "plain": scheme(
+        ["Hips", "Spine", "", "Chest", "Neck", "Head"],
+        "Shoulder.* UpperArm.* LowerArm.* Hand.* UpperLeg.* LowerLeg.* Foot.*",
+        "%#.*",
+        "L",
+        "R",
+    ),
 }
 
 
@@ -120,9 +148,19 @@ def test_a_mapping_goes_through_json_and_can_be_edited() -> None:
     assert "Head" not in found.with_joint("Head", "").joints
 
 
-@pytest.mark.parametrize("text", [
-    "", "[]", "{", '{"joints": 3}', '{"joints": {"Hips": 1}}', '{"joints": {"Tail": "tail"}}',
-    '{"joints": {"Hips": "a", "Head": "a"}}', '{"joints": {"Hips": "nowhere"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"joints": 3}',
+        '{"joints": {"Hips": 1}}',
+        '{"joints": {"Tail": "tail"}}',
+        '{"joints": {"Hips": "a", "Head": "a"}}',
+        '{"joints": {"Hips": "nowhere"}}',
+    ],
+)
 def test_a_bad_mapping_is_explained(text: str) -> None:
     with pytest.raises(UserError) as caught:
         BoneMap.from_text(text, ["a", "b"])

@@ -75,8 +75,9 @@ def nearest_angles(q: np.ndarray, mode: str, last: np.ndarray) -> np.ndarray:
 def test_channels_start_near_those_that_they_blend_with(mode: str) -> None:
     rig, pose, made = in_mode(mode, frames=5)
     sign = -1.0 if mode == "QUATERNION" else 1.0
-    turned = [replace(c, values=sign * c.values + (2 * np.pi if mode == "XYZ" else 0.0)) for c in made
-              if c.path != "location"]
+    turned = [
+        replace(c, values=sign * c.values + (2 * np.pi if mode == "XYZ" else 0.0)) for c in made if c.path != "location"
+    ]
     again = [c for c in channels(rig, pose, like=turned) if c.path != "location"]
     for channel, near in zip(again, turned, strict=True):
         assert np.allclose(channel.values, near.values, atol=1e-9)

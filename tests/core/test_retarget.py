@@ -31,8 +31,10 @@ def both(rig: TargetRig, motion: Motion) -> tuple[dict[str, np.ndarray], dict[st
     source, _ = motion.forward_kinematics()
     heads, _ = pose(rig, retarget(motion, rig))
     names = canonical().names
-    return ({n: rot.rotate(rig.axes, source[:, i]) for i, n in enumerate(names)},
-            {n: heads[:, rig.joints[n]] for n in names if n in rig.joints})
+    return (
+        {n: rot.rotate(rig.axes, source[:, i]) for i, n in enumerate(names)},
+        {n: heads[:, rig.joints[n]] for n in names if n in rig.joints},
+    )
 
 
 def worst_degrees(a: np.ndarray, b: np.ndarray) -> float:
@@ -56,8 +58,10 @@ def test_palms_face_where_the_sources_face(name: str) -> None:
     rig, motion = make_rig(SHAPES[name]), moving(3)
     source, target = both(rig, motion)
     for side in ("Left", "Right"):
-        normals = [np.cross(p[f"{side}HandIndex1"] - p[side + "Hand"], p[f"{side}HandPinky1"] - p[side + "Hand"])
-                   for p in (source, target)]
+        normals = [
+            np.cross(p[f"{side}HandIndex1"] - p[side + "Hand"], p[f"{side}HandPinky1"] - p[side + "Hand"])
+            for p in (source, target)
+        ]
         assert worst_degrees(rot.normalize(normals[0]), rot.normalize(normals[1])) < 1.0
 
 

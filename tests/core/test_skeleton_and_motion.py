@@ -72,11 +72,17 @@ def test_one_bent_elbow_moves_the_hand_and_nothing_above() -> None:
 def test_mirroring_reflects_positions_and_undoes_itself() -> None:
     motion = random_motion()
     symmetric = Skeleton(  # exact symmetry: the canonical offsets differ between sides in the third decimal
-        canonical().names, canonical().parents, np.array([
-            canonical().offsets[i] if not n.startswith("Right") else
-            canonical().offsets[canonical().index(mirror_name(n))] * [-1, 1, 1]
-            for i, n in enumerate(canonical().names)
-        ]) * np.where(np.array([[not n.startswith(("Left", "Right"))] for n in canonical().names]), [0, 1, 1], 1),
+        canonical().names,
+        canonical().parents,
+        np.array(
+            [
+                canonical().offsets[i]
+                if not n.startswith("Right")
+                else canonical().offsets[canonical().index(mirror_name(n))] * [-1, 1, 1]
+                for i, n in enumerate(canonical().names)
+            ]
+        )
+        * np.where(np.array([[not n.startswith(("Left", "Right"))] for n in canonical().names]), [0, 1, 1], 1),
     )
     motion = Motion(60.0, symmetric, motion.root_positions, motion.rotations)
     positions, _ = motion.forward_kinematics()

@@ -36,8 +36,11 @@ def test_close_neighbours_overlap_until_the_second_is_in() -> None:
 
 
 def test_a_third_one_ends_the_first_once_its_stroke_is_over() -> None:
-    three = (segment("A", "a", 0, 1.0, 1.6, 2.9), segment("B", "b", 1, 1.9, 2.3, 3.6),
-             segment("C", "c", 2, 2.4, 3.0, 3.9))
+    three = (
+        segment("A", "a", 0, 1.0, 1.6, 2.9),
+        segment("B", "b", 1, 1.9, 2.3, 3.6),
+        segment("C", "c", 2, 2.4, 3.0, 3.9),
+    )
     take = performance(segments=three)
     a, b, c = plan_spans(take.rhythm, take.merged, take.segments)
     assert 1.6 < a.end <= c.start
@@ -47,8 +50,11 @@ def test_a_third_one_ends_the_first_once_its_stroke_is_over() -> None:
 
 
 def test_a_third_one_comes_on_top_where_the_first_has_not_made_its_stroke() -> None:
-    three = (segment("A", "a", 0, 1.0, 2.6, 2.9), segment("B", "b", 1, 1.4, 2.3, 3.0),
-             segment("C", "c", 2, 2.0, 2.5, 3.9))
+    three = (
+        segment("A", "a", 0, 1.0, 2.6, 2.9),
+        segment("B", "b", 1, 1.4, 2.3, 3.0),
+        segment("C", "c", 2, 2.0, 2.5, 3.9),
+    )
     take = performance(segments=three)
     a, b, c = plan_spans(take.rhythm, take.merged, take.segments)
     assert min(a.end, b.end) > c.start
@@ -58,8 +64,10 @@ def test_a_third_one_comes_on_top_where_the_first_has_not_made_its_stroke() -> N
 def test_crowded_gestures_keep_their_strokes_and_their_blends(seed: int) -> None:
     rng = np.random.default_rng(seed)
     strokes = 1.0 + np.cumsum(rng.uniform(0.4, 0.9, 8))
-    crowd = [segment(f"G{i}", "x", i, t - rng.uniform(0.3, 0.7), t, t + rng.uniform(0.3, 1.2))
-             for i, t in enumerate(strokes.tolist())]
+    crowd = [
+        segment(f"G{i}", "x", i, t - rng.uniform(0.3, 0.7), t, t + rng.uniform(0.3, 1.2))
+        for i, t in enumerate(strokes.tolist())
+    ]
     take = performance(10.0, segments=tuple(crowd))
     spans = plan_spans(take.rhythm, take.merged, crowd)
     assert [s.segment for s in spans] == crowd
@@ -86,8 +94,11 @@ def test_segments_at_the_edges_stay_inside(times: tuple[float, float, float]) ->
 
 def test_segments_outside_are_left_out() -> None:
     take = performance()
-    outside = [segment("LATE", "x", 0, 9.0, 9.5, 10.0), segment("EARLY", "x", 0, -2.0, -1.5, -1.0),
-               segment("BACKWARDS", "x", 0, 3.0, 2.5, 2.0)]
+    outside = [
+        segment("LATE", "x", 0, 9.0, 9.5, 10.0),
+        segment("EARLY", "x", 0, -2.0, -1.5, -1.0),
+        segment("BACKWARDS", "x", 0, 3.0, 2.5, 2.0),
+    ]
     assert plan_spans(take.rhythm, take.merged, outside) == []
 
 

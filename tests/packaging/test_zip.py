@@ -57,8 +57,16 @@ def test_every_text_that_a_message_names_is_there(built: Path) -> None:
 def test_nothing_else_is_there(built: Path) -> None:
     tops = {name.split("/")[0] for name in names(built)}
     assert tops == {
-        "blender_manifest.toml", "__init__.py", "LICENSE", "NOTICE", "pyproject.toml", "constraints.txt",
-        "sg_blender_addon", "backend", "SG_dataset", "docs",
+        "blender_manifest.toml",
+        "__init__.py",
+        "LICENSE",
+        "NOTICE",
+        "pyproject.toml",
+        "constraints.txt",
+        "sg_blender_addon",
+        "backend",
+        "SG_dataset",
+        "docs",
     }
     assert not [name for name in names(built) if name.startswith("docs/") and not name.endswith(".md")]
     assert not [name for name in names(built) if "__pycache__" in name or "/." in name or name.endswith(".pyc")]
@@ -91,7 +99,7 @@ def test_an_invalid_manifest_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     text = (ROOT / "blender_manifest.toml").read_text("utf-8").replace('tagline = "Full', 'tagline = "Ends in a dot.')
-    (root / "blender_manifest.toml").write_text(text.replace("voice\"\n", "voice.\"\n"), "utf-8")
+    (root / "blender_manifest.toml").write_text(text.replace('voice"\n', 'voice."\n'), "utf-8")
     (root / "__init__.py").touch()
     builder = load_builder()
     with pytest.raises(builder.BuildError, match="validate failed"):

@@ -12,12 +12,13 @@ import torch
 import yaml
 from scipy.ndimage import gaussian_filter1d
 
-from backend.models.coding import decode_codes
+from backend.models.codec import decode_codes
 from backend.models.weights import Weights
-from backend.progress import Progress
-from backend.stages import features, generate
-from backend.stages.audio import Audio
+from backend.motion import rhythm
+from backend.speech import features
+from backend.speech.audio import Audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 from training.__main__ import main
 from training.config import load_recipe
 from training.loop import load_checkpoint
@@ -72,9 +73,9 @@ def test_one_command_makes_weights_that_generate(made):
         1.5,
     )
     rows = features.extract(Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE))
-    codes = generate.codes(weights, rows, generate.Sampling(seed=1), Progress())
+    codes = rhythm.codes(weights, rows, rhythm.Sampling(seed=1), Progress())
     assert codes.shape == (2, 4, len(rows))
-    motion = generate.motion_of(weights, codes)
+    motion = rhythm.motion_of(weights, codes)
     assert len(motion) == 8 * len(rows) and np.isfinite(motion.rotations).all()
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import choosing, generate, moving, rig, setup, voice
+from . import generate, rig, setup, strips, swap, voice
 
-CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES, *choosing.CLASSES, *moving.CLASSES)
+CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES, *swap.CLASSES, *strips.CLASSES)

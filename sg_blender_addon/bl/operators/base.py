@@ -7,7 +7,7 @@ import traceback
 import bpy
 
 from ...core.errors import Cancelled, UserError
-from .. import live
+from .. import job_runner
 
 WARNING_LIMIT = 3
 
@@ -39,20 +39,20 @@ class GesticulatorOperator:
         except UserError as error:
             return self._refuse(error)
         except Exception as error:  # noqa: BLE001 - a traceback in a console nobody sees helps nobody
-            return self._refuse(live.unexpected(error), traceback.format_exc())
+            return self._refuse(job_runner.unexpected(error), traceback.format_exc())
         if message:
             self.report({"INFO"}, message)
         return {"FINISHED"}
 
     def _refuse(self, error: UserError, more: str = "") -> set[str]:
-        if live.state().error != error.message:
-            live.show_error(error, more)
+        if job_runner.state().error != error.message:
+            job_runner.show_error(error, more)
         self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 
 
 def busy_reason() -> str:
-    return "A job is running: wait for it, or cancel it" if live.busy() else ""
+    return "A job is running: wait for it, or cancel it" if job_runner.busy() else ""
 
 
 def waits(wait: bool) -> bool:

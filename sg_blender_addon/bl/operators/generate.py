@@ -10,7 +10,7 @@ from ...client.generation import GenerateRequest, Take, generate
 from ...client.job import Control, Job
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, live, machine, nla, performance, pictures, shot, sound_strips
+from .. import backend_settings, catalogue, job_runner, nla, performance, pictures, request, sound_strips
 from ..gestures import semantic
 from ..steps import Steps
 from .base import GesticulatorOperator, waits
@@ -34,18 +34,18 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
         return character_reason(context) or voice_reason(context) or backend_reason()
 
     def run(self, context: bpy.types.Context) -> str:
-        target = shot.read(context)
-        wanted = shot.request(context, target, locked=kept_segments(target))
+        target = request.read(context)
+        wanted = request.request(context, target, locked=kept_segments(target))
         job = Job("generate", lambda control: work(wanted, control))
-        return live.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
+        return job_runner.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
 
 
 def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[GestureInfo, ...]]:
     """Generate, and learn on the way which gestures there are to swap to."""
-    take = generate(live.connection, wanted, control)
+    take = generate(job_runner.connection, wanted, control)
     control.report("Listing the gestures", 0.99)
     try:
-        api = live.connection.open(wanted.backend, control.check)
+        api = job_runner.connection.open(wanted.backend, control.check)
         try:
             return take, list_gestures(api, wanted.settings.library)
         finally:
@@ -54,9 +54,7 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
         return take, ()
 
 
-def let_in(
-    target: shot.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]
-) -> Steps[str]:
+def let_in(target: request.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> Steps[str]:
     """The result's way into the scene, on the main thread."""
     message = yield from performance.apply(target, take)
     if gestures:
@@ -72,12 +70,12 @@ def voice_reason(context: bpy.types.Context) -> str:
 
 
 def backend_reason() -> str:
-    if machine.backend_state() == "missing":
+    if backend_settings.backend_state() == "missing":
         return "Set up the backend first (the button above, or in the add-on's preferences)"
     return ""
 
 
-def kept_segments(target: shot.Shot) -> tuple[Segment, ...]:
+def kept_segments(target: request.Shot) -> tuple[Segment, ...]:
     """The gestures that the animator locked or changed for this voice, as they lie now: planned around, not moved."""
     found = []
     for ours in semantic(target.find_character()):

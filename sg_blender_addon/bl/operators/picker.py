@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 
 from ...client.editing import GestureInfo, VariantInfo
-from ...client.finding import find
+from ...client.search import find
 from ...core.errors import UserError
-from .. import catalogue, live, pictures
+from .. import catalogue, job_runner, pictures
 from ..reports import draw_text
 from .base import GesticulatorOperator
 
@@ -101,8 +101,10 @@ class Picker(GesticulatorOperator):
     variant: bpy.props.IntProperty(name="Variant", default=1, min=1, options={"SKIP_SAVE"})
     ideas: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
     search: bpy.props.StringProperty(
-        name="Search", description="Words of a gesture's name, its meanings or its examples",
-        update=_show_best, options={"HIDDEN", "SKIP_SAVE", "TEXTEDIT_UPDATE"},
+        name="Search",
+        description="Words of a gesture's name, its meanings or its examples",
+        update=_show_best,
+        options={"HIDDEN", "SKIP_SAVE", "TEXTEDIT_UPDATE"},
     )
     page: bpy.props.IntProperty(name="Page", default=1, min=1, update=_keep_page, options={"HIDDEN", "SKIP_SAVE"})
     choice: bpy.props.EnumProperty(
@@ -121,7 +123,7 @@ class Picker(GesticulatorOperator):
             word, ideas = self.aim(context)
         except UserError as error:
             return self._refuse(error)
-        if not live.busy():  # a job may be replacing the backend, or need the one that it started
+        if not job_runner.busy():  # a job may be replacing the backend, or need the one that it started
             pictures.refresh()
         self.ideas = "\n".join(ideas)
         if ideas and not self.gesture_id:

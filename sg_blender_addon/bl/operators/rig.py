@@ -7,7 +7,8 @@ import bpy
 from ...core.bone_maps import BoneMap
 from ...core.errors import UserError
 from ...core.skeleton import canonical
-from .. import demo_character, mapping, rigs
+from .. import mapping, rigs
+from ..demo import character as demo_character
 from .base import GesticulatorOperator, busy_reason
 
 DIALOG_WIDTH = 420

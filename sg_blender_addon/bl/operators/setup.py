@@ -8,7 +8,7 @@ import bpy
 
 from ...client import environment
 from ...client.job import Job
-from .. import live, machine, pictures
+from .. import backend_settings, job_runner, pictures
 from .base import GesticulatorOperator, busy_reason, waits
 
 
@@ -31,11 +31,13 @@ class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
         return busy_reason()
 
     def run(self, context: bpy.types.Context) -> str:
-        machine.require_online("The backend's packages have to be downloaded")
-        plan = machine.environment_plan()
+        backend_settings.require_online("The backend's packages have to be downloaded")
+        plan = backend_settings.environment_plan()
         pictures.cancel()
-        live.connection.stop()  # a running backend would keep its files in use
-        return live.run(Job("setup", lambda control: environment.create(plan, control)), _done, wait=waits(self.wait))
+        job_runner.connection.stop()  # a running backend would keep its files in use
+        return job_runner.run(
+            Job("setup", lambda control: environment.create(plan, control)), _done, wait=waits(self.wait)
+        )
 
 
 def _done(report: dict[str, Any]) -> str:
@@ -56,17 +58,17 @@ class GESTICULATOR_OT_check_backend(GesticulatorOperator, bpy.types.Operator):
         return busy_reason()
 
     def run(self, context: bpy.types.Context) -> str:
-        choice = machine.backend_choice()
+        choice = backend_settings.backend_choice()
 
         def work(control: Any) -> dict[str, Any]:
             control.report("Calling the backend", 0.3)
-            api = live.connection.open(choice, control.check)
+            api = job_runner.connection.open(choice, control.check)
             try:
                 return {**api.health(), "gestures": len(api.gestures())}
             finally:
                 api.close()
 
-        return live.run(Job("check", work), _healthy, wait=waits(self.wait))
+        return job_runner.run(Job("check", work), _healthy, wait=waits(self.wait))
 
 
 def _healthy(health: dict[str, Any]) -> str:
@@ -82,7 +84,7 @@ class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if environment.state(machine.backend_folder(), machine.ROOT) == environment.MISSING:
+        if environment.state(backend_settings.backend_folder(), backend_settings.ROOT) == environment.MISSING:
             return "There is no environment to remove"
         return busy_reason()
 
@@ -91,8 +93,8 @@ class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         pictures.cancel()
-        live.connection.stop()
-        environment.remove(machine.backend_folder())
+        job_runner.connection.stop()
+        environment.remove(backend_settings.backend_folder())
         return "The backend's environment was removed"
 
 
@@ -105,10 +107,10 @@ class GESTICULATOR_OT_cancel(GesticulatorOperator, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return "" if live.busy() else "No job is running"
+        return "" if job_runner.busy() else "No job is running"
 
     def run(self, context: bpy.types.Context) -> str:
-        live.cancel()
+        job_runner.cancel()
         return ""
 
 
@@ -120,7 +122,7 @@ class GESTICULATOR_OT_copy_details(GesticulatorOperator, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> str:
-        context.window_manager.clipboard = live.state(context).details
+        context.window_manager.clipboard = job_runner.state(context).details
         return "Copied"
 
 
@@ -132,7 +134,7 @@ class GESTICULATOR_OT_dismiss_error(GesticulatorOperator, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> str:
-        live.clear_error()
+        job_runner.clear_error()
         return ""
 
 
@@ -144,7 +146,7 @@ class GESTICULATOR_OT_open_preferences(GesticulatorOperator, bpy.types.Operator)
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> str:
-        bpy.ops.preferences.addon_show(module=machine.PACKAGE)
+        bpy.ops.preferences.addon_show(module=backend_settings.PACKAGE)
         return ""
 
 

@@ -34,7 +34,7 @@ class GESTICULATOR_OT_add_voice(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         path = Path(bpy.path.abspath(self.filepath))
         if not path.is_file():
-            raise UserError(f"There is no file {path.name or '(none)'}.", "Choose a recording.", "audio_missing")
+            raise UserError(f"There is no file {path.name or '(none)'}.", "Choose a recording.", "audio_not_found")
         scene = sound_strips.editing_scene(context)
         strip = sound_strips.add(scene, path, scene.frame_current)
         context.scene.gesticulator.voice = strip.name

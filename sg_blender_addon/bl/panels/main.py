@@ -6,7 +6,7 @@ import bpy
 
 from ...client import environment
 from ...core.errors import UserError
-from .. import live, machine, mapping, rigs, sound_strips
+from .. import backend_settings, job_runner, mapping, rigs, sound_strips
 from ..reports import draw_text, panel_width
 from .places import in_all
 
@@ -22,18 +22,18 @@ class Main:
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        job = live.state(context)
+        job = job_runner.state(context)
         width = panel_width(context)
         _draw_backend(layout, job, width)
         _draw_inputs(context, layout, width)
         layout.separator(factor=0.5)
         if job.running:
-            live.draw_progress(layout, job)
+            job_runner.draw_progress(layout, job)
         else:
             row = layout.row()
             row.scale_y = 1.6
             row.operator("gesticulator.generate", icon="PLAY")
-        live.draw_error(layout, job, width)
+        job_runner.draw_error(layout, job, width)
         if job.message and not job.error and not job.running:
             draw_text(layout, job.message, width, icon="CHECKMARK")
         draw_text(layout, "Body and hands move; faces are not animated.", width, icon="INFO")
@@ -59,8 +59,8 @@ class Settings:
         row.operator("gesticulator.check_backend", text="Test backend", icon="LINKED")
 
 
-def _draw_backend(layout: bpy.types.UILayout, job: live.GesticulatorJob, width: int) -> None:
-    call = BACKEND_CALLS.get(machine.backend_state())
+def _draw_backend(layout: bpy.types.UILayout, job: job_runner.GesticulatorJob, width: int) -> None:
+    call = BACKEND_CALLS.get(backend_settings.backend_state())
     if call is None or job.running:
         return
     box = layout.box()

@@ -59,7 +59,10 @@ def _draw_switches(row: bpy.types.UILayout, gesture: OurStrip) -> None:
 def _draw_lock(row: bpy.types.UILayout, gesture: OurStrip, text: str) -> None:
     locked = gesture.record.lock
     button = row.operator(
-        "gesticulator.toggle_lock", text=text, emboss=bool(text), depress=locked and bool(text),
+        "gesticulator.toggle_lock",
+        text=text,
+        emboss=bool(text),
+        depress=locked and bool(text),
         icon="LOCKED" if locked else "UNLOCKED",
     )
     button.strip = gesture.strip.name
@@ -82,9 +85,7 @@ class Words:
         layout = self.layout
         settings = context.scene.gesticulator
         GESTICULATOR_UL_words.gestures = gestures.by_word(settings.character)
-        layout.template_list(
-            GESTICULATOR_UL_words.bl_idname, "", settings, "words", settings, "word_index", rows=ROWS
-        )
+        layout.template_list(GESTICULATOR_UL_words.bl_idname, "", settings, "words", settings, "word_index", rows=ROWS)
         _draw_chosen(context, layout)
 
 

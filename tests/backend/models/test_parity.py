@@ -5,9 +5,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from backend.models import coding
+from backend.models import codec
 from backend.models.config import FineConfig, Level0Config
-from backend.models.schedule import Engine, generate_codes
+from backend.models.generate import Engine, generate_codes
 
 from . import formula
 from .formula import TOLERANCE, codes, values
@@ -49,7 +49,7 @@ def both(golden, name):
 @pytest.mark.parametrize("frames", [240, 600])
 def test_motion_becomes_the_same_codes(golden, tokenizer, frames):
     motion = values(f"motion{frames}", (1, frames, 219))
-    assert_array_equal(coding.encode_standardised(tokenizer, motion[0]), both(golden, str(frames))[:, :, 0])
+    assert_array_equal(codec.encode_standardised(tokenizer, motion[0]), both(golden, str(frames))[:, :, 0])
 
 
 def test_a_batch_of_single_windows_becomes_the_same_codes(golden, tokenizer):
@@ -83,7 +83,7 @@ def test_summed_code_vectors(golden, tokenizer, dec_codes):
 @pytest.mark.parametrize(("filtered", "smoothing"), [("plain", "none"), ("savgol", "latent")])
 @pytest.mark.parametrize("length", THINNED)
 def test_codes_become_the_same_motion(golden, tokenizer, dec_codes, length, filtered, smoothing):
-    motion = coding.decode_standardised(tokenizer, dec_codes[:, :, :length], smoothing=smoothing)
+    motion = codec.decode_standardised(tokenizer, dec_codes[:, :, :length], smoothing=smoothing)
     assert motion.shape == (8 * length, 219)
     close(motion[:: THINNED[length]], golden[f"decode_{filtered}_L{length}"][0])
 
@@ -93,7 +93,7 @@ def test_codes_become_the_same_motion(golden, tokenizer, dec_codes, length, filt
     [("plain_insert", "none", INSERTS), ("gauss_noinsert", "frames", []), ("gauss_insert", "frames", INSERTS)],
 )
 def test_inserted_gestures_and_the_frame_filter(golden, tokenizer, dec_codes, name, smoothing, inserts):
-    motion = coding.decode_standardised(tokenizer, dec_codes, smoothing=smoothing, inserts=inserts)
+    motion = codec.decode_standardised(tokenizer, dec_codes, smoothing=smoothing, inserts=inserts)
     close(motion[::12], golden[f"decode_{name}_L75"][0])
 
 
@@ -152,7 +152,7 @@ def test_the_whole_chain(golden, full):
     for i, part in enumerate(("body", "hands")):
         assert_array_equal(result[i, 0], golden[f"greedy_{part}"][0])
         assert_array_equal(result[i], golden[f"chain_codes_{part}"][:, 0])
-    close(coding.decode_standardised(full.tokenizer, result, smoothing="latent")[::12], golden["chain_motion"][0])
+    close(codec.decode_standardised(full.tokenizer, result, smoothing="latent")[::12], golden["chain_motion"][0])
 
 
 def test_greedy_margins(golden, full):

@@ -9,8 +9,8 @@ import torch
 from numpy.testing import assert_array_equal
 from safetensors.torch import load_file, save_file
 
-from backend.models.coding import encode_standardised
-from backend.models.schedule import generate_codes
+from backend.models.codec import encode_standardised
+from backend.models.generate import generate_codes
 from backend.models.weights import Weights, WeightsInfo
 from sg_blender_addon.core.errors import UserError
 

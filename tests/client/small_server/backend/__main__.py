@@ -30,13 +30,24 @@ WORDS = [("Hello,", 0.2, 0.6), ("this", 0.7, 0.9), ("is", 0.9, 1.1), ("good.", 1
 SLOW_S = 20.0
 PHASES = {"stroke_start": 0.1, "stroke": 0.25, "stroke_end": 0.5, "retraction": 0.6}
 GESTURES = [
-    {"id": "0002", "label": "HAND RING", "description": "A ring.", "meanings": ["perfect", "okay"],
-     "examples": [{"text": "That is good enough.", "word": "good"}], "picture": "ring1",
-     "variants": [{"number": 1, "hand": "right", "seconds": 1.2, "phases": PHASES}]},
-    {"id": "0001", "label": "THUMB UP", "description": "A thumb.", "meanings": ["good", "well done"],
-     "examples": [{"text": "Good for you!", "word": "Good"}, {"text": "A good day.", "word": "good"}],
-     "picture": "thumb1",
-     "variants": [{"number": n, "hand": "right", "seconds": 1.0, "phases": PHASES} for n in (1, 2)]},
+    {
+        "id": "0002",
+        "label": "HAND RING",
+        "description": "A ring.",
+        "meanings": ["perfect", "okay"],
+        "examples": [{"text": "That is good enough.", "word": "good"}],
+        "picture": "ring1",
+        "variants": [{"number": 1, "hand": "right", "seconds": 1.2, "phases": PHASES}],
+    },
+    {
+        "id": "0001",
+        "label": "THUMB UP",
+        "description": "A thumb.",
+        "meanings": ["good", "well done"],
+        "examples": [{"text": "Good for you!", "word": "Good"}, {"text": "A good day.", "word": "good"}],
+        "picture": "thumb1",
+        "variants": [{"number": n, "hand": "right", "seconds": 1.0, "phases": PHASES} for n in (1, 2)],
+    },
 ]
 
 PICTURE = base64.b64decode(
@@ -76,8 +87,15 @@ def result(job: dict) -> bytes:
 
 def segment(settings: dict) -> dict:
     return {
-        "gesture_id": "0001", "label": "THUMB UP", "variant": 1, "word": "good.", "word_index": 3, "start": 1.0,
-        "stroke": 1.25, "end": 2.0, "confidence": 0.9,
+        "gesture_id": "0001",
+        "label": "THUMB UP",
+        "variant": 1,
+        "word": "good.",
+        "word_index": 3,
+        "start": 1.0,
+        "stroke": 1.25,
+        "end": 2.0,
+        "confidence": 0.9,
         "alternatives": [{"gesture_id": "0002", "label": "HAND RING", "confidence": 0.5}],
     }
 
