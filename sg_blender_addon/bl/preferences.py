@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import bpy
 
-from ..client import environment
+from ..client import environment, locks, pythons
 from . import backend_settings, job_runner
+from .operators.base import draw_operator
+from .operators.setup import GESTICULATOR_OT_setup_backend
 from .reports import draw_text, panel_width
 
 STATE_TEXTS = {
     environment.MISSING: ("No backend yet: press 'Set up backend' once", "INFO"),
-    environment.INCOMPLETE: ("The set-up was interrupted: press the button to continue", "ERROR"),
+    environment.INCOMPLETE: ("The set-up is not complete: press the button, it goes on where it stopped", "ERROR"),
     environment.OUTDATED: ("The add-on was updated: press the button to update the backend too", "INFO"),
     environment.READY: ("The backend is set up", "CHECKMARK"),
 }
@@ -40,12 +42,24 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
     )
     base_python: bpy.props.StringProperty(
         name="Make it from",
-        description="Python 3.11 to 3.13 to make the environment from. Empty: Blender's own",
+        description=f"64-bit Python {pythons.versions_text(pythons.supported())} to make the environment from. "
+        "Empty: Blender's own where it fits, else one that is installed, else one is fetched",
         subtype="FILE_PATH",
     )
-    use_gpu_torch: bpy.props.BoolProperty(
-        name="With NVIDIA support",
-        description="Linux: install PyTorch with CUDA, about 3 GB more to download",
+    small_torch: bpy.props.BoolProperty(
+        name="Small PyTorch",
+        description="Linux: PyTorch's CPU build instead of the usual one with NVIDIA's CUDA. It comes from PyTorch's "
+        "own index, or from the place below",
+    )
+    torch_source: bpy.props.StringProperty(
+        name="It comes from",
+        description="Folder of wheels, or address of a package index, that has PyTorch's CPU build. Empty: PyTorch's "
+        "own index",
+    )
+    wheels_folder: bpy.props.StringProperty(
+        name="Folder of wheels",
+        description="Install from this folder, without any network. Empty: from the package index",
+        subtype="DIR_PATH",
     )
     url: bpy.props.StringProperty(name="Address", description="For example http://127.0.0.1:8765")
     token: bpy.props.StringProperty(
@@ -106,12 +120,22 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
             if job.running and job.kind == "setup":
                 job_runner.draw_progress(layout, job)
             else:
-                row = layout.row(align=True)
-                row.operator("gesticulator.setup_backend", icon="IMPORT")
-                row.operator("gesticulator.remove_backend", text="", icon="TRASH")
+                draw_text(layout, backend_settings.download_text(), width, icon="BLANK1")
+                draw_operator(
+                    layout,
+                    context,
+                    GESTICULATOR_OT_setup_backend,
+                    width,
+                    lambda row: row.operator("gesticulator.remove_backend", text="", icon="TRASH"),
+                    icon="IMPORT",
+                )
             job_runner.draw_error(layout, job, width, only="setup")
+            layout.prop(self, "wheels_folder")
+            if locks.brings_cuda(backend_settings.ROOT) and not self.wheels_folder.strip():
+                layout.prop(self, "small_torch")
+                if self.small_torch:
+                    layout.prop(self, "torch_source")
             layout.prop(self, "base_python")
-            layout.prop(self, "use_gpu_torch")
         layout.prop(self, "python_path")
 
     def _draw_models(self, layout: bpy.types.UILayout) -> None:

@@ -15,7 +15,7 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("disk_full", (
         "No space left on device", "WinError 112", "Errno 28]", "not enough space on the disk", "Disk quota exceeded",
     )),
-    ("hashes", ("DO NOT MATCH THE HASHES",)),
+    ("package_changed", ("DO NOT MATCH THE HASHES",)),
     ("proxy", ("ProxyError", "Cannot connect to proxy", "Tunnel connection failed", "Proxy Authentication Required")),
     ("certificate", ("CERTIFICATE_VERIFY_FAILED", "SSLCertVerificationError")),
     ("no_network", (
@@ -45,34 +45,34 @@ def failure(lines: Sequence[str], log_path: Path, folder: Path) -> UserError:
     missing = re.search(r"No matching distribution found for (\S+)", text)
     error = {
         "disk_full": disk_full(folder),
-        "hashes": UserError(
+        "package_changed": UserError(
             "A package that came is not the one that was asked for; it was not installed.",
             f"A proxy or a mirror may have changed it. Try another network and {AGAIN}.",
-            kind,
+            "package_changed",
         ),
         "proxy": UserError(
             "The proxy does not let the packages through.",
             f"Check the proxy in HTTPS_PROXY or in pip's configuration, restart Blender and {AGAIN}.",
-            kind,
+            "proxy",
         ),
         "certificate": UserError(
             "The package index's certificate is not trusted.",
             f"A firewall may put its own in between: name it in PIP_CERT, restart Blender and {AGAIN}.",
-            kind,
+            "certificate",
         ),
         "no_network": UserError(
-            "There is no connection to the package index.", f"Check the internet connection and {AGAIN}.", kind
+            "There is no connection to the package index.", f"Check the internet connection and {AGAIN}.", "no_network"
         ),
         "folder_unwritable": unwritable(folder, "read-only file system"),
         "file_held": UserError(
             "A file of the backend is held by another program, or may not be written.",
             f"Close other Blenders, keep virus scanners out of {folder} and {AGAIN}.",
-            kind,
+            "file_held",
         ),
         "no_package": UserError(
             f"There is no {missing[1] if missing else 'package'} for this machine where packages are looked for.",
             "A mirror or folder of wheels may lack it: ask who keeps it, or use the public index.",
-            kind,
+            "no_package",
         ),
     }.get(kind) or UserError(
         f"The backend's packages could not be installed: {reason}", f"The log is at {log_path}", "pip_failed"

@@ -16,6 +16,8 @@ SMALL_TORCH_BYTES = 192_000_000
 """Of PyTorch's CPU build for Linux (2.13.0), which no lock knows."""
 LARGE = 1_000_000_000
 """A torch that is larger brings CUDA with it."""
+UNPACKED, UNPACKED_CUDA = 2.8, 1.9
+"""Bytes on the disk for a byte of the wheels, without CUDA (2.75 on Linux, torch 2.13.0) and with it (1.82)."""
 
 
 def path(root: Path, name: str) -> Path:
@@ -64,6 +66,12 @@ def download_bytes(root: Path, small: bool, key: str | None = None) -> int | Non
     key = key or platforms.key()
     whole, rest = sizes.get(BACKEND, {}).get(key), sizes.get(WITHOUT_TORCH, {}).get(key)
     return rest + SMALL_TORCH_BYTES if small and rest is not None and brings_cuda(root, key) else whole
+
+
+def unpacked_bytes(root: Path, small: bool) -> int | None:
+    """About what the environment takes on the disk; None where nobody knows."""
+    size = download_bytes(root, small)
+    return None if size is None else round(size * (UNPACKED_CUDA if brings_cuda(root) and not small else UNPACKED))
 
 
 def brings_cuda(root: Path, key: str | None = None) -> bool:

@@ -29,8 +29,6 @@ from .virtual import make_environment
 
 GROUP = 10
 """Requirements that are downloaded by one call of pip: what it loses when it is stopped. A call takes a second."""
-UNPACKED = 2.8
-"""Bytes that a byte of a wheel becomes: 2.75 (Linux without CUDA, torch 2.13.0)."""
 HELD_TRIES, HELD_PAUSE_S = 3, 4.0
 """When another program holds a file of the environment."""
 DOWNLOAD, INSTALL, CHECK = 0.05, 0.75, 0.93
@@ -187,10 +185,10 @@ class _Setup:
                     "no_torch",
                 )
             return
-        downloads = 0 if self.plan.wheels else size
         there = sum(tree_bytes(path) for path in (self.environment, self.cache) if path.is_dir())
         there += 0 if self.plan.wheels else tree_bytes(self.wheels)
-        self._need(round(downloads + UNPACKED * size) - there)
+        unpacked = locks.unpacked_bytes(self.plan.root, self.plan.small) or 0
+        self._need(unpacked + (0 if self.plan.wheels else size) - there)
 
     def _need(self, size: int) -> None:
         free = shutil.disk_usage(self.plan.folder).free
@@ -272,7 +270,7 @@ class _Setup:
         try:
             self.pip([*command, "--cache-dir", str(self.cache / "pip"), *options()], self.control, take)
         except UserError as error:
-            if error.code == "hashes":  # or the same broken file would come out of the cache for ever
+            if error.code == "package_changed":  # or the same broken file would come out of the cache for ever
                 shutil.rmtree(self.cache, ignore_errors=True)
             raise
         done.touch()
