@@ -6,9 +6,7 @@ import bpy
 
 from ..client import environment, locks, pythons
 from . import backend_settings, job_runner
-from .operators.base import draw_operator
-from .operators.setup import GESTICULATOR_OT_setup_backend
-from .reports import draw_text, panel_width
+from .reports import draw_operator, draw_text, panel_width
 
 STATE_TEXTS = {
     environment.MISSING: ("No backend yet: press 'Set up backend' once", "INFO"),
@@ -124,7 +122,7 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
                 draw_operator(
                     layout,
                     context,
-                    GESTICULATOR_OT_setup_backend,
+                    "gesticulator.setup_backend",
                     width,
                     lambda row: row.operator("gesticulator.remove_backend", text="", icon="TRASH"),
                     icon="IMPORT",

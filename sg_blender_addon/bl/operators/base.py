@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 
 import bpy
 
 from ...core.errors import Cancelled, UserError
 from .. import job_runner
-from ..reports import draw_text
 
 WARNING_LIMIT = 3
 
@@ -56,26 +54,6 @@ class GesticulatorOperator:
 def busy_reason(besides: str = "") -> str:
     """besides: kind of job that the operator does not mind."""
     return "A job is running: wait for it, or cancel it" if job_runner.busy(besides) else ""
-
-
-def draw_operator(
-    layout: bpy.types.UILayout,
-    context: bpy.types.Context,
-    operator: type[GesticulatorOperator],
-    width: int,
-    beside: Callable[[bpy.types.UILayout], object] = lambda row: None,
-    *,
-    height: float = 1.0,
-    icon: str = "NONE",
-) -> None:
-    """An operator's button, `beside` it what belongs into its row, and below why it is grey if it is."""
-    row = layout.row(align=True)
-    row.scale_y = height
-    row.operator(operator.bl_idname, icon=icon)
-    beside(row)
-    reason = operator.disabled_reason(context)
-    if reason:
-        draw_text(layout, reason, width, icon="INFO")
 
 
 def waits(wait: bool) -> bool:

@@ -7,10 +7,7 @@ import bpy
 from ...client import environment, locks
 from ...core.errors import UserError
 from .. import backend_settings, job_runner, mapping, rigs, sound_strips
-from ..operators.base import draw_operator
-from ..operators.generate import GESTICULATOR_OT_generate
-from ..operators.setup import GESTICULATOR_OT_setup_backend
-from ..reports import draw_text, panel_width
+from ..reports import draw_operator, draw_text, panel_width
 from .places import in_all
 
 BACKEND_CALLS = {
@@ -33,7 +30,7 @@ class Main:
         if job.running:
             job_runner.draw_progress(layout, job)
         else:
-            draw_operator(layout, context, GESTICULATOR_OT_generate, width, height=1.6, icon="PLAY")
+            draw_operator(layout, context, "gesticulator.generate", width, height=1.6, icon="PLAY")
         job_runner.draw_error(layout, job, width)
         if job.message and not job.error and not job.running:
             draw_text(layout, job.message, width, icon="CHECKMARK")
@@ -72,7 +69,7 @@ def _draw_backend(context: bpy.types.Context, layout: bpy.types.UILayout, width:
     draw_operator(
         box,
         context,
-        GESTICULATOR_OT_setup_backend,
+        "gesticulator.setup_backend",
         width - 4,
         lambda row: row.operator("gesticulator.open_preferences", text="", icon="PREFERENCES"),
         height=1.3,
