@@ -57,8 +57,9 @@ def state(context: bpy.types.Context | None = None) -> GesticulatorJob:
     return window_manager.gesticulator_job  # type: ignore[attr-defined]  # see register()
 
 
-def busy() -> bool:
-    return _active is not None
+def busy(besides: str = "") -> bool:
+    """True while a job runs, other than one of the kind `besides`."""
+    return _active is not None and _active.kind != besides
 
 
 def run(job: Job[Any], on_done: Callable[[Any], str | Steps[str]], *, wait: bool) -> str:

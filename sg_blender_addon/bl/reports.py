@@ -1,10 +1,11 @@
-"""How errors reach the person: one sentence, what to do next, and details to copy that give nothing private away."""
+"""How errors, and reasons, reach the person: one sentence, what to do next, details to copy that give nothing away."""
 
 from __future__ import annotations
 
 import getpass
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -58,6 +59,27 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: Icon = "N
     column.scale_y = 0.85
     for index, line in enumerate(wrapped(text, width)):
         column.label(text=line, icon=icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
+
+
+def draw_operator(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    name: str,
+    width: int,
+    beside: Callable[[bpy.types.UILayout], object] = lambda row: None,
+    *,
+    height: float = 1.0,
+    icon: Icon = "NONE",
+) -> None:
+    """The button of one of our operators, `beside` it what belongs into its row, and below why it is grey if it is."""
+    row = layout.row(align=True)
+    row.scale_y = height
+    row.operator(name, icon=icon)
+    beside(row)
+    space, verb = name.split(".")
+    reason = getattr(bpy.types, f"{space.upper()}_OT_{verb}").disabled_reason(context)
+    if reason:
+        draw_text(layout, reason, width, icon="INFO")
 
 
 def panel_width(context: bpy.types.Context) -> int:

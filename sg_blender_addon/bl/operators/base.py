@@ -52,8 +52,9 @@ class GesticulatorOperator(OperatorMixin):
         return {"CANCELLED"}
 
 
-def busy_reason() -> str:
-    return "A job is running: wait for it, or cancel it" if job_runner.busy() else ""
+def busy_reason(besides: str = "") -> str:
+    """besides: kind of job that the operator does not mind."""
+    return "A job is running: wait for it, or cancel it" if job_runner.busy(besides) else ""
 
 
 def waits(wait: bool) -> bool:

@@ -17,14 +17,14 @@ from .base import GesticulatorOperator, busy_reason
 DIALOG_WIDTH = 420
 
 
-def character_reason(context: bpy.types.Context) -> str:
-    """Why nothing can be done with the character, cheaply; empty if something may."""
+def character_reason(context: bpy.types.Context, besides: str = "") -> str:
+    """Why nothing can be done with the character, cheaply; empty if something may, also during a job `besides`."""
     character = properties.settings(context.scene).character
     if character is None:
         return "Choose the character's armature first"
     if character.type != "ARMATURE":
         return "The character has to be an armature"
-    return busy_reason()
+    return busy_reason(besides)
 
 
 class GESTICULATOR_OT_detect_rig(GesticulatorOperator, bpy.types.Operator):
@@ -36,7 +36,7 @@ class GESTICULATOR_OT_detect_rig(GesticulatorOperator, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return character_reason(context)
+        return character_reason(context, besides="setup")
 
     def run(self, context: bpy.types.Context) -> str:
         character = present(properties.settings(context.scene).character)
@@ -59,7 +59,7 @@ class GESTICULATOR_OT_add_character(GesticulatorOperator, bpy.types.Operator):
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         if context.mode != "OBJECT":
             return "Switch to Object Mode first"
-        return busy_reason()
+        return busy_reason(besides="setup")
 
     def run(self, context: bpy.types.Context) -> str:
         armature = demo_character.build(scene=context.scene)
@@ -103,7 +103,7 @@ class GESTICULATOR_OT_edit_mapping(GesticulatorOperator, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return character_reason(context)
+        return character_reason(context, besides="setup")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         try:

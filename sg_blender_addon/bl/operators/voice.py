@@ -27,7 +27,7 @@ class GESTICULATOR_OT_add_voice(GesticulatorOperator, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return busy_reason()
+        return busy_reason(besides="setup")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         present(context.window_manager).fileselect_add(self)
@@ -55,7 +55,7 @@ class GESTICULATOR_OT_use_active_strip(GesticulatorOperator, bpy.types.Operator)
         strip = sound_strips.active(context)
         if strip is None or strip.type != "SOUND":
             return "The sequencer's active strip is no sound strip"
-        return busy_reason()
+        return busy_reason(besides="setup")
 
     def run(self, context: bpy.types.Context) -> str:
         properties.settings(context.scene).voice = present(sound_strips.active(context)).name
