@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
+from typing import Protocol, cast
 
 import bpy
 
-from ..client import environment
+from ..client import environment, locks, platforms
 from ..client.api import is_loopback
 from ..client.connection import BackendChoice
 from ..client.process import ServeCommand
 from ..core.errors import UserError
+from .rna import present
 
 PACKAGE = __package__.rsplit(".", 2)[0]
 """The extension's own package, e.g. `bl_ext.user_default.semantic_gesticulator`; the key of its preferences."""
@@ -20,9 +21,32 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder of the extension (or the checkout): holds `backend/`, `SG_dataset/`, pyproject.toml."""
 
 
-def preferences() -> bpy.types.AddonPreferences:
+class BackendPreferences(Protocol):
+    """What the add-on's preferences say; Blender registers them as `GesticulatorPreferences`, which also draws them."""
+
+    backend_mode: str
+    python_path: str
+    base_python: str
+    small_torch: bool
+    torch_source: str
+    wheels_folder: str
+    url: str
+    token: str
+    engine: str
+    whisper_model: str
+    retriever: str
+    llm_url: str
+    llm_model: str
+    llm_key: str
+    weights: str
+    library: str
+    cache_folder: str
+
+
+def preferences() -> BackendPreferences:
     """The add-on's preferences; KeyError when the add-on is not enabled."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
+    addons = present(bpy.context.preferences).addons
+    return cast(BackendPreferences, addons[PACKAGE].preferences)
 
 
 def user_folder(name: str = "") -> Path:
@@ -35,34 +59,43 @@ def user_folder(name: str = "") -> Path:
         return folder
 
 
-def base_python() -> Path:
-    """What to make the environment from: the preferences' choice, Blender's own Python, or, where the backend cannot
-    use that one (some Linux distributions run Blender on a very new Python), another on the path."""
-    chosen = preferences().base_python.strip()
-    if chosen:
-        return Path(bpy.path.abspath(chosen))
-    low, high = environment.PYTHON_RANGE
-    if not low <= sys.version_info[:2] < high:
-        for minor in range(high[1] - 1, low[1] - 1, -1):
-            found = shutil.which(f"python3.{minor}")
-            if found:
-                return Path(found)
-    return Path(sys.executable)
-
-
 def backend_folder() -> Path:
     """Where 'Set up backend' puts the environment."""
-    return user_folder("backend")
+    return platforms.roomy(user_folder("backend"), platforms.local_folder(), long_paths=platforms.long_paths())
+
+
+def wheels() -> Path | None:
+    """The folder to install from, None for the package index."""
+    chosen = preferences().wheels_folder.strip()
+    return Path(bpy.path.abspath(chosen)) if chosen else None
 
 
 def environment_plan() -> environment.EnvironmentPlan:
     settings = preferences()
+    chosen = settings.base_python.strip()
+    source = settings.torch_source.strip()
     return environment.EnvironmentPlan(
-        base_python=base_python(),
         folder=backend_folder(),
         root=ROOT,
-        gpu=settings.use_gpu_torch,
+        own_python=Path(sys.executable),
+        chosen_python=Path(bpy.path.abspath(chosen)) if chosen else None,
+        small_torch=settings.small_torch,
+        torch_source=source if "://" in source or not source else bpy.path.abspath(source),
+        wheels=wheels(),
     )
+
+
+def download_text() -> str:
+    """How much the set-up downloads, a sentence."""
+    if wheels() is not None:
+        return "It is installed from your folder of wheels; nothing is downloaded."
+    small = preferences().small_torch
+    size = locks.download_bytes(ROOT, small)
+    if size is None:
+        return f"There is no PyTorch for this kind of computer ({platforms.key()}): use a backend at an address."
+    cuda = ", most of it NVIDIA's CUDA" if locks.brings_cuda(ROOT) and not small else ""
+    room = locks.size_text(size + (locks.unpacked_bytes(ROOT, small) or 0))
+    return f"{locks.size_text(size)} are downloaded{cuda}. The disk needs {room} of room."
 
 
 def backend_choice() -> BackendChoice:
@@ -84,8 +117,7 @@ def own_python() -> Path | None:
     chosen = preferences().python_path.strip()
     if chosen:
         return Path(bpy.path.abspath(chosen))
-    made = environment.environment_python(backend_folder())
-    return made if made.exists() else None
+    return environment.environment_python(backend_folder())
 
 
 def serve_environment() -> dict[str, str]:

@@ -64,5 +64,5 @@ def _gesture(item: dict[str, Any]) -> GestureInfo:
         tuple(item["meanings"]),
         tuple(item["examples"]),
         tuple(item["words"]),
-        item["picture"],
+        item["preview"],
     )

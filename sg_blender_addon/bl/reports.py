@@ -1,15 +1,17 @@
-"""How errors reach the person: one sentence, what to do next, and details to copy that give nothing private away."""
+"""How errors, and reasons, reach the person: one sentence, what to do next, details to copy that give nothing away."""
 
 from __future__ import annotations
 
 import getpass
 import platform
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
 
 from ..core.errors import UserError
+from .rna import Icon, present
 
 WRAP_CHARACTERS = 46
 
@@ -51,7 +53,7 @@ def wrapped(text: str, width: int = WRAP_CHARACTERS) -> list[str]:
     return lines
 
 
-def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
+def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: Icon = "NONE") -> None:
     """Several labels that read as one paragraph; only the first carries the icon."""
     column = layout.column(align=True)
     column.scale_y = 0.85
@@ -59,8 +61,29 @@ def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NO
         column.label(text=line, icon=icon if index == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
 
 
+def draw_operator(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    name: str,
+    width: int,
+    beside: Callable[[bpy.types.UILayout], object] = lambda row: None,
+    *,
+    height: float = 1.0,
+    icon: Icon = "NONE",
+) -> None:
+    """The button of one of our operators, `beside` it what belongs into its row, and below why it is grey if it is."""
+    row = layout.row(align=True)
+    row.scale_y = height
+    row.operator(name, icon=icon)
+    beside(row)
+    space, verb = name.split(".")
+    reason = getattr(bpy.types, f"{space.upper()}_OT_{verb}").disabled_reason(context)
+    if reason:
+        draw_text(layout, reason, width, icon="INFO")
+
+
 def panel_width(context: bpy.types.Context) -> int:
     """About how many characters fit into the region that is being drawn."""
     region = getattr(context, "region", None)
-    scale = context.preferences.system.ui_scale or 1.0
+    scale = present(context.preferences).system.ui_scale or 1.0
     return max(24, int((region.width - 60 * scale) / (6.6 * scale))) if region else WRAP_CHARACTERS

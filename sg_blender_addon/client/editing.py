@@ -39,7 +39,7 @@ class VariantInfo:
 
 @dataclass(frozen=True)
 class GestureInfo:
-    """A gesture of the backend's library. words: what the examples' gestures are made on; picture: what it shows."""
+    """A gesture of the backend's library. words: what the examples' gestures are made on; preview: what it shows."""
 
     id: str
     label: str
@@ -48,7 +48,7 @@ class GestureInfo:
     meanings: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    picture: str = ""
+    preview: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> GestureInfo:

@@ -13,13 +13,13 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import UserError
+from .platforms import detached
 
 READY_TIMEOUT_S = 180.0
 """Generous: the first start on a slow or busy disk takes long, and a child that dies is noticed at once anyway."""
@@ -27,8 +27,6 @@ STOP_TIMEOUT_S = 3.0
 LOG_NAME = "backend.log"
 LOGS_KEPT = 3
 TAIL_BYTES = 4000
-
-_WINDOWS = sys.platform == "win32"
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,6 @@ def child_environment(root: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     environment.update(PYTHONPATH=str(root), PYTHONUNBUFFERED="1", PYTHONUTF8="1")
     return environment
-
-
-def detached() -> dict[str, Any]:
-    """Popen options that keep a child out of our console window and away from a Ctrl+C meant for Blender."""
-    if _WINDOWS:
-        return {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
-    return {"start_new_session": True}
 
 
 def rotate_logs(folder: Path) -> Path:

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sg_blender_addon.client.pip_run import PipProgress, run_streaming
 
 from sg_blender_addon.client import environment
 from sg_blender_addon.client.environment import EnvironmentPlan
 from sg_blender_addon.client.job import CANCELLED, DONE, Control, Job
-from sg_blender_addon.client.pip_run import PipProgress, run_streaming
 from sg_blender_addon.client.process import child_environment
 from sg_blender_addon.core.errors import Cancelled, UserError
 

@@ -4,50 +4,49 @@ from __future__ import annotations
 
 import bpy
 
-from ...client import environment
+from ...client import environment, locks
 from ...core.errors import UserError
-from .. import backend_settings, job_runner, mapping, rigs, sound_strips
-from ..reports import draw_text, panel_width
+from .. import backend_settings, job_runner, mapping, properties, rigs, sound_strips
+from ..reports import draw_operator, draw_text, panel_width
+from ..rna import PanelMixin, present
 from .places import in_all
 
 BACKEND_CALLS = {
-    environment.MISSING: "Set up the backend once: it turns speech into motion. About 500 MB are downloaded.",
-    environment.INCOMPLETE: "The backend's set-up was interrupted. Press the button to continue.",
+    environment.MISSING: "Set up the backend once: it turns speech into motion.",
+    environment.INCOMPLETE: "The backend's set-up is not complete. Press the button: it goes on where it stopped.",
     environment.OUTDATED: "The add-on was updated: update the backend too.",
 }
 
 
-class Main:
+class Main(PanelMixin):
     bl_label = "Gestures from Speech"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = present(self.layout)
         job = job_runner.state(context)
         width = panel_width(context)
-        _draw_backend(layout, job, width)
+        _draw_backend(context, layout, width)
         _draw_inputs(context, layout, width)
         layout.separator(factor=0.5)
         if job.running:
             job_runner.draw_progress(layout, job)
         else:
-            row = layout.row()
-            row.scale_y = 1.6
-            row.operator("gesticulator.generate", icon="PLAY")
+            draw_operator(layout, context, "gesticulator.generate", width, height=1.6, icon="PLAY")
         job_runner.draw_error(layout, job, width)
         if job.message and not job.error and not job.running:
             draw_text(layout, job.message, width, icon="CHECKMARK")
         draw_text(layout, "Body and hands move; faces are not animated.", width, icon="INFO")
 
 
-class Settings:
+class Settings(PanelMixin):
     bl_label = "Settings"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = present(self.layout)
         layout.use_property_split = True
         layout.use_property_decorate = False
-        settings = context.scene.gesticulator
+        settings = properties.settings(context.scene)
         column = layout.column()
         for name in ("language", "intensity", "density", "seed", "retriever", "blend"):
             column.prop(settings, name)
@@ -59,20 +58,28 @@ class Settings:
         row.operator("gesticulator.check_backend", text="Test backend", icon="LINKED")
 
 
-def _draw_backend(layout: bpy.types.UILayout, job: job_runner.GesticulatorJob, width: int) -> None:
+def _draw_backend(context: bpy.types.Context, layout: bpy.types.UILayout, width: int) -> None:
     call = BACKEND_CALLS.get(backend_settings.backend_state())
-    if call is None or job.running:
+    if call is None or job_runner.busy():
         return
     box = layout.box()
-    draw_text(box, call, width - 4, icon="INFO")
-    row = box.row(align=True)
-    row.scale_y = 1.3
-    row.operator("gesticulator.setup_backend", icon="IMPORT")
-    row.operator("gesticulator.open_preferences", text="", icon="PREFERENCES")
+    draw_text(box, f"{call} {backend_settings.download_text()}", width - 4, icon="INFO")
+    settings = backend_settings.preferences()
+    if locks.brings_cuda(backend_settings.ROOT) and not settings.wheels_folder.strip():
+        box.prop(settings, "small_torch", text="Without NVIDIA support: much smaller")
+    draw_operator(
+        box,
+        context,
+        "gesticulator.setup_backend",
+        width - 4,
+        lambda row: row.operator("gesticulator.open_preferences", text="", icon="PREFERENCES"),
+        height=1.3,
+        icon="IMPORT",
+    )
 
 
 def _draw_inputs(context: bpy.types.Context, layout: bpy.types.UILayout, width: int) -> None:
-    settings = context.scene.gesticulator
+    settings = properties.settings(context.scene)
     column = layout.column()
     column.label(text="Character")
     row = column.row(align=True)
