@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from backend.models.hearing import Hearing
 from sg_blender_addon.core.errors import UserError
 from training.prepare import PrepareConfig
 
@@ -81,6 +82,7 @@ class SamplingRecipe:
     top_p: float = 0.95
     lookahead: int = 0  # tokens that the generators hear ahead; they are trained so
     frame_sigma: float = 0.0  # frames; of the Gaussian over decoded motion, see WeightsInfo
+    hearing: Hearing = field(default_factory=Hearing)  # of the audio features; they are trained so
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,13 @@ def build(kind: Any, data: Any, where: str) -> Any:
         raise UserError(
             f"{where} has an unknown entry {unknown[0]!r}.", hint="training/config.py lists them.", code="bad_recipe"
         )
-    return kind(**{name: _value(hints[name], value, f"{where}: {name}") for name, value in data.items()})
+    values = {name: _value(hints[name], value, f"{where}: {name}") for name, value in data.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise UserError(
+            f"{where} is wrong: {error}.", hint="training/config.py says how.", code="bad_recipe"
+        ) from error
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

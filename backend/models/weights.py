@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ from sg_blender_addon.core.errors import UserError
 
 from .config import AUDIO_FEATURES, FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
 from .generator import CausalAttention, Fine, Level0
+from .hearing import Hearing
 from .layers import SinusoidalPositions, sinusoids
 from .layout import WIDTH
 from .quantizer import Codebook
@@ -58,7 +59,8 @@ class WeightsInfo:
 
     temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of
     a Gaussian over the decoded motion that takes the shiver off a small decoder (0: none). lookahead: how many tokens
-    ahead these generators hear, so that a hand can be on its way before its word (the reference: 0).
+    ahead these generators hear, so that a hand can be on its way before its word (the reference: 0). hearing: what
+    they hear of the audio features.
     """
 
     name: str
@@ -71,6 +73,7 @@ class WeightsInfo:
     top_p: float = 0.95
     frame_sigma: float = 0.0
     lookahead: int = 0
+    hearing: Hearing = field(default_factory=Hearing)
 
     @property
     def content_hash(self) -> str:
@@ -186,11 +189,8 @@ class Weights:
         return _read(self.folder / f"{name}.safetensors")
 
     def hear(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Raw audio features (T, 437) as the generators want them: standardised, `lookahead` tokens early.
-
-        Past the end the last row is held.
-        """
-        return ahead(self.audio_scaler.standardise(features), self.info.lookahead)
+        """Raw audio features (T, 437) as the generators want them: `heard` once standardised."""
+        return heard(self.audio_scaler.standardise(features), self.info.hearing, self.info.lookahead)
 
     def release(self, name: str) -> None:
         """Forget a model that can be loaded again."""
@@ -233,10 +233,13 @@ class Weights:
             data = self._describe(entries)
             write_atomically(where / DESCRIPTION, data)
         except OSError as error:
-            raise UserError(f"The weights could not be written to {where}: {error.strerror or error}.",
-                            "Choose a folder you may write to, on a disk with room.", "cannot_write") from error
+            raise UserError(
+                f"The weights could not be written to {where}: {error.strerror or error}.",
+                "Choose a folder you may write to, on a disk with room.",
+                "cannot_write",
+            ) from error
         digest = hashlib.sha256(data).hexdigest()
-        return WeightsInfo(**{**asdict(self.info), "sha256": digest})
+        return replace(self.info, sha256=digest)
 
     def _describe(self, entries: dict[str, Any]) -> bytes:
         body, hands = self.info.start_tokens
@@ -249,6 +252,7 @@ class Weights:
             "frames_per_token": FRAMES_PER_TOKEN,
             "start_tokens": {"body": int(body), "hands": int(hands)},
             "recommended": {name: getattr(self.info, name) for name in RECOMMENDED},
+            "hearing": self.info.hearing.to_json(),
             "models": entries,
             "body_scaler": self.body_scaler.to_json(),
             "audio_scaler": self.audio_scaler.to_json(),
@@ -256,9 +260,11 @@ class Weights:
         return json.dumps(description, indent=1).encode()
 
 
-def ahead(rows: npt.NDArray[np.float32], tokens: int) -> npt.NDArray[np.float32]:
-    """Rows (T, D) moved `tokens` rows earlier, the last row held."""
-    return rows[np.minimum(np.arange(len(rows)) + tokens, len(rows) - 1)] if tokens else rows
+def heard(rows: npt.NDArray[np.float32], hearing: Hearing, lookahead: int) -> npt.NDArray[np.float32]:
+    """Standardised rows (T, 437) of one recording as generators hear them, in training and at inference: `hearing`
+    applied (in place), `lookahead` tokens early, the last row held past the end."""
+    rows = hearing.apply(rows)
+    return rows[np.minimum(np.arange(len(rows)) + lookahead, len(rows) - 1)] if lookahead else rows
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -346,8 +352,17 @@ def _info(description: dict[str, Any], digest: str) -> WeightsInfo:
         raise bad_weights("The weights' description has no start tokens.")
     texts = [str(description.get(name, "")) for name in ("name", "licence", "notes")]
     return WeightsInfo(
-        texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest, **_recommended(description)
-    )
+        texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest,
+        **_recommended(description), hearing=_hearing(description),
+    )  # fmt: skip
+
+
+def _hearing(description: dict[str, Any]) -> Hearing:
+    """Weights that say nothing hear everything, as the reference's do."""
+    try:
+        return Hearing.from_json(description["hearing"]) if "hearing" in description else Hearing()
+    except ValueError as error:
+        raise bad_weights(f"The weights' description has a hearing that cannot be read ({error}).") from error
 
 
 def _recommended(description: dict[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,11 @@ def edit(data, path, value):
         (("audio_scaler", "scale", 3), 0.0),
         (("audio_scaler", "mean", 3), float("nan")),
         (("audio_scaler", "constant"), [99999]),
+        (("hearing", "clip"), -1.0),
+        (("hearing", "clip"), "far"),
+        (("hearing", "columns"), [[0, 438]]),
+        (("hearing", "columns"), [[9, 9]]),
+        (("hearing", "columns"), [5]),
     ],
 )
 def test_wrong_descriptions(folder, path, value):
