@@ -57,6 +57,19 @@ def generated(audio: Audio, weights: str, seed: int, resources: Resources) -> Mo
     return generate_performance(audio, settings, resources).merged
 
 
+def markdown() -> str:
+    """The guide's table: a name's recordings share a column, "/" between them."""
+    measured = table.kept(MEASURED)
+    names = list(dict.fromkeys(full.rpartition(", ")[0] for full in measured))
+    return table.markdown(
+        {name: _together(measured, name) for name in names} | {name: (rows,) for name, rows in table.kept().items()}
+    )
+
+
+def _together(measured: dict[str, table.Rows], name: str) -> tuple[table.Rows, ...]:
+    return tuple(rows for full, rows in measured.items() if full.rpartition(", ")[0] == name)
+
+
 def write(guide: Path = GUIDE) -> None:
     """Put the table into the guide, in the place of the last one."""
     old = guide.read_text("utf-8")
@@ -64,5 +77,4 @@ def write(guide: Path = GUIDE) -> None:
     _, ended, after = rest.partition(END)
     if not found or not ended:
         raise UserError(f"{guide.name} has no place for the table.", f"Put {BEGIN} and {END} into it.", "bad_guide")
-    made = table.markdown(table.kept(MEASURED) | table.kept())
-    guide.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", "utf-8")
+    guide.write_text(f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}", "utf-8")

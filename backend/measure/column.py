@@ -13,8 +13,9 @@ from sg_blender_addon.core.motion import Motion
 from .body import body_of
 from .ground import ground
 from .joins import joins as joins_rows
-from .liveliness import Rows, liveliness
+from .liveliness import liveliness
 from .speech import Speech, in_speech
+from .table import Rows
 from .timing import timing
 
 

@@ -12,7 +12,7 @@ from backend.stages.feet import contacts
 from sg_blender_addon.core.rotations import Array
 
 from .body import FPS, Body, leftward, runs
-from .liveliness import Rows
+from .table import Rows
 
 INSIDE = 1.0  # cm; SG_dataset.checks allows as much in a gesture
 OVER = 2 / 3  # share of the weight that one foot bears

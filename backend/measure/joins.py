@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .body import FPS, Body, hands, speed
-from .liveliness import Rows
+from .table import Rows
 
 NEAR = 0.15  # s to both sides of a join
 

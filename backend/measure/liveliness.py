@@ -14,14 +14,13 @@ from scipy.signal import find_peaks, welch
 from sg_blender_addon.core.rotations import Array
 
 from .body import FPS, SMOOTH, Body, hands, leftward, runs, speed, spin
+from .table import Rows
 
 STILL, RAISED, MOVING = 8.0, 38.0, 25.0  # cm/s, cm, cm/s
 SHORTEST_STILL, SHORTEST_REST = 0.3, 4.0  # s
 TREMBLE = 0.3  # s: a shorter movement does not end a rest
 SAME_POSE = 12.0  # cm of both hands' places together: nearer poses are one
 SHIVER = 3.0  # Hz: people's trunks hardly turn faster to and fro
-
-Rows = dict[str, float]
 
 
 def liveliness(body: Body) -> Rows:

@@ -13,8 +13,8 @@ from backend.stages.audio import Audio
 from sg_blender_addon.core.rotations import Array
 
 from .body import FPS, Body, Mask, hands, runs, speed, spin
-from .liveliness import Rows
 from .syllables import loudness, stressed
+from .table import Rows
 from .timing import Spoken
 
 SPEAKING = 0.1  # of `features.activity`

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .liveliness import Rows
-
+Rows = dict[str, float]  # what a row is called, and its number
 ANCHORS = Path(__file__).with_name("anchors.json")
-Columns = Mapping[str, Rows]
 
 
 def kept(path: Path = ANCHORS) -> dict[str, Rows]:
@@ -34,27 +32,26 @@ def keep(name: str, rows: Rows, about: str, path: Path = ANCHORS) -> None:
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def text(columns: Columns) -> str:
+def text(columns: Mapping[str, Rows]) -> str:
     """The table for a terminal; a dash where a row does not apply."""
-    names = _rows(columns)
+    names = list(dict.fromkeys(row for column in columns.values() for row in column))
     wide = max(map(len, names)) + 2
     lines = [" " * wide + "".join(f"{name[:14]:>15}" for name in columns)]
     lines += [f"{row:{wide}}" + "".join(f"{_number(c.get(row)):>15}" for c in columns.values()) for row in names]
     return "\n".join(lines)
 
 
-def markdown(columns: Columns) -> str:
-    """The table for a guide."""
+def markdown(columns: Mapping[str, Sequence[Rows]]) -> str:
+    """The table for a guide; several rows of numbers in a column stand beside each other, "/" between them."""
+    names = list(dict.fromkeys(row for parts in columns.values() for rows in parts for row in rows))
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [
-        f"| {row} | " + " | ".join(_number(c.get(row)) for c in columns.values()) + " |" for row in _rows(columns)
-    ]
+    for name in names:
+        cells = (" / ".join(_number(rows.get(name)) for rows in parts) for parts in columns.values())
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _rows(columns: Columns) -> list[str]:
-    return list(dict.fromkeys(row for column in columns.values() for row in column))
-
-
 def _number(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.3g}"
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0.0:.3g}"

@@ -17,7 +17,7 @@ import numpy as np
 from sg_blender_addon.core.rotations import Array
 
 from .body import FPS, Body, hands, speed, spin
-from .liveliness import Rows
+from .table import Rows
 
 LAGS = np.arange(-18, 19) / 30  # s from the syllable's loudest instant
 SHIFTS, EDGE = 200, 1.0  # how many shifts, and the least of them in s
