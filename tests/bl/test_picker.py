@@ -66,6 +66,7 @@ def dialog(performance, small):
         def items_of(self, name: str) -> list:
             return {"choice": picker._choices, "manner": picker._manners}[name](self, None)
 
+    module(small, "rna").declare_properties(Dialog)
     bpy.utils.register_class(Dialog)
     bpy.types.WindowManager.picker = bpy.props.PointerProperty(type=Dialog)
     window_manager = bpy.context.window_manager
@@ -220,7 +221,7 @@ def test_previews_are_cancelled_before_the_backend_is_stopped(dialog, small, mon
     live.connection.stop()
     with monkeypatch.context() as slow:
         slow.setattr(previews, "fetch", lambda *given: given[-1].sleep(60))
-        slow.setattr(setup.environment, "create", lambda plan, control: {})
+        slow.setattr(setup, "set_up", lambda plan, control: {})
         previews.refresh()
         bpy.ops.gesticulator.setup_backend()
         previews._job.wait(10)
