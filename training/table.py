@@ -25,7 +25,7 @@ from training.prepare import Material, make_clip, material
 MEASURED = Path(__file__).with_name("measured.json")
 GUIDE = Path(__file__).parents[1] / "docs" / "training.md"
 BEGIN, END = "<!-- made by `python -m training table` -->", "<!-- end -->"
-SEED = 1
+SEED = 0
 
 
 def columns(

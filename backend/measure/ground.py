@@ -1,10 +1,12 @@
 """Rows about flesh and ground: hands in the body, feet that slide, and where the weight is.
 
 A foot stands where `foot_planting` says that it does. The weight is over one foot while the hips are nearer to it than
-a third of the way between the ankles; a shift is that for `STAY` or longer, without the feet being set anew.
+a third of the way between the ankles; a shift is that for `STAY` or longer, come by or left by `TRAVEL`.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from sg_blender_addon.core.rotations import Array
 INSIDE = 1.0  # cm; SG_dataset.checks allows as much in a gesture
 OVER = 2 / 3  # share of the weight that one foot bears
 STAY = 2.0  # s
+TRAVEL = 0.2  # share of the weight that a shift takes from one foot to the other
 STEP = 4.0  # cm between two places of a foot
 
 
@@ -60,12 +63,24 @@ def weight(body: Body) -> Array:
 def _shifts(body: Body) -> Rows:
     """How much of the hips' sideways variance the stays over one foot explain: all of a step function, none of a sway
     that does not reach the feet."""
-    share = weight(body)
-    over = np.where(share > OVER, 1, np.where(share < 1 - OVER, -1, 0))
+    stays = shifts(weight(body))
     sway = body.at["pelvis"] @ leftward(body)
-    stays = [span for side in (1, -1) for span in runs(np.asarray(over == side), STAY)]
     kept = sum((b - a) * (sway[a:b].mean() - sway.mean()) ** 2 for a, b in stays)
     return {
         "sway in shifts share": float(kept / max(((sway - sway.mean()) ** 2).sum(), 1e-9)),
         "shifts per min": len(stays) / (body.seconds / 60),
     }
+
+
+def shifts(share: Array) -> list[tuple[int, int]]:
+    """Frame ranges in which the weight (F,) stays over one foot after, or before, it was elsewhere: hips that hover
+    about the limit have none."""
+    share = np.nan_to_num(share, nan=0.5)
+    over = np.where(share > OVER, 1, np.where(share < 1 - OVER, -1, 0))
+    stays = sorted(span for side in (1, -1) for span in runs(np.asarray(over == side), STAY))
+    edges = [0, *(edge for span in stays for edge in span), len(share)]
+    spans = [(a, b) for a, b in pairwise(edges) if b > a]
+    level = dict(zip(spans, (share[a:b].mean() for a, b in spans), strict=True))
+    came = {after: abs(level[after] - level[before]) for before, after in pairwise(spans)}
+    left = {before: abs(level[after] - level[before]) for before, after in pairwise(spans)}
+    return [span for span in stays if max(came.get(span, 0.0), left.get(span, 0.0)) > TRAVEL]

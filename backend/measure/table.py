@@ -54,4 +54,6 @@ def markdown(columns: Mapping[str, Sequence[Rows]]) -> str:
 def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 3) + 0.0:.3g}"
+    if abs(value) < 1e-4:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

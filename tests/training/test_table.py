@@ -22,7 +22,7 @@ def test_the_guide_shows_what_was_measured():
 def test_one_command_measures_and_writes(tmp_path, motion_folder, monkeypatch, capsys):
     monkeypatch.setattr(table, "MEASURED", tmp_path / "measured.json")
     guide = tmp_path / "guide.md"
-    guide.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    guide.write_text(f"before\n{table.BEGIN}\noutdated\n{table.END}\nafter\n")
     for voice in ("one", "two"):
         soundfile.write(tmp_path / f"{voice}.wav", synthetic.bursts(np.arange(0.3, 11, 0.37), 12.0), synthetic.RATE)
     recordings = [str(tmp_path / f"{voice}.wav") for voice in ("one", "two")]
@@ -30,8 +30,8 @@ def test_one_command_measures_and_writes(tmp_path, motion_folder, monkeypatch, c
     assert main([*command, "--guide", str(guide)]) == 0
     assert list(columns.kept(table.MEASURED)) == ["assembled, one", "ours, one", "assembled, two", "ours, two"]
     text = guide.read_text()
-    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| | assembled | ours | real speaker |" in text and "| seconds | 12 / 12 | 12 / 12 |" in text
+    assert text.startswith("before\n") and text.endswith("after\n") and "outdated" not in text
+    assert "| | assembled | ours | real speaker |" in text and "| 12 / 12 |" in text
     assert "ours, two" in capsys.readouterr().out
     assert main(["table", "--guide", str(guide)]) == 0 and guide.read_text() == text
 

@@ -42,6 +42,8 @@ def test_shifts_that_stay_explain_the_sway_and_swaying_does_not():
     assert stays["sway in shifts share"] > 0.9 and stays["shifts per min"] == pytest.approx(6)
     sway = shifting(2.5 * np.sin(2 * np.pi * t / 20))
     assert sway["sway in shifts share"] == 0 and sway["shifts per min"] == 0
+    hovering = shifting(3.4 + 1.0 * np.sin(2 * np.pi * t / 20))
+    assert hovering["sway in shifts share"] == 0, "crossing the limit is no shift"
     hurried = shifting(7.0 * np.sin(2 * np.pi * t / 2.5))
     assert hurried["sway in shifts share"] == 0
 
