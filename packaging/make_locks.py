@@ -1,11 +1,11 @@
 """Make every file of locks/ from pyproject.toml:  python packaging/make_locks.py [--check]
 
-Needs uv and the plain package index, nothing else: what pip is configured to is not looked at, local folders of wheels and
-further indexes are left out, and nothing published after `exclude-newer` in pyproject.toml counts. Versions that stand in
-a lock are kept as long as they fit; delete the file, or its line, to get newer ones.
+Needs uv and the plain package index: what pip is configured to is not looked at, local folders of wheels and further
+indexes are left out, and nothing published after `exclude-newer` in pyproject.toml counts. Versions that stand in a
+lock are kept as long as they fit; delete the file, or a package in it, to get newer ones.
 
-Each lock holds versions and checksums for every system and Python at once, and is complete in itself or together with the
-lock that it is laid upon: install with `pip install --no-deps --require-hashes -r`.
+Each lock holds versions and checksums for every system and Python at once, and is complete in itself or together with
+the lock that it is laid upon: install it with `pip install --no-deps --require-hashes -r`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
+from uv import find_uv_bin
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -34,6 +36,12 @@ TORCH_ALONE = re.compile(r"torch|triton|(nvidia|cuda)-.*")
 """torch, and what only its CUDA build for Linux needs."""
 GLIBC = 28
 """Of Linux wheels: 2.28, as torch itself asks for."""
+MACOS = (14, 0)
+"""Likewise."""
+
+
+Files = dict[tuple[str, str], list[dict[str, Any]]]
+"""(name, version) to its wheels, each with `url` and `size`."""
 
 
 class LockError(Exception):
@@ -42,42 +50,43 @@ class LockError(Exception):
 
 @dataclass(frozen=True)
 class Lock:
-    """One file of locks/."""
+    """What one environment, or a part of it, is made of."""
 
     name: str
-    what: str
-    """Its first comment."""
     extras: tuple[str, ...] = ()
     """Of pyproject.toml; with any, the project's own dependencies are in it too."""
     groups: tuple[str, ...] = ()
     pythons: tuple[str, ...] = PYTHONS
-    within: str = ""
-    """The lock with whose versions this one agrees."""
-    without: str = ""
-    """The lock whose packages are left out, or "torch"."""
     sources: tuple[str, ...] = ()
     """Packages that exist as source only."""
 
 
 EVERYTHING = Lock(
-    "everything", "", ("backend", "whisper-tiny", "openai-whisper", "training", "voice", "dev"),
+    "everything", ("backend", "whisper-tiny", "openai-whisper", "training", "voice", "dev"),
     ("sentences", "installer", "locking"), sources=("openai-whisper",),
 )  # fmt: skip
-"""Resolved first and not kept: the locks of one environment agree with it."""
-BACKEND = ("backend", "whisper-tiny")
-BESIDE = ("3.11",)
-LOCKS = (
-    Lock("installer", "pip itself, and setuptools for what is built here.", groups=("installer",), within="everything"),
-    Lock("backend", "What the backend needs.", BACKEND, ("sentences",), within="everything"),
-    Lock("backend-without-torch", "What the backend needs, where torch (of the same version as in backend.txt) is chosen "
-         "apart.", BACKEND, ("sentences",), within="everything", without="torch"),
-    Lock("development", "What tests, checks and training need; installed upon backend.txt and installer.txt.",
-         EVERYTHING.extras, EVERYTHING.groups, within="everything", without="backend", sources=EVERYTHING.sources),
-    Lock("blender-42", "Blender 4.2 as a module, and what the tests need beside it.", (), ("blender-42",), BESIDE),
-    Lock("blender-45", "Blender 4.5 as a module, and what the tests need beside it.", (), ("blender-45",), BESIDE),
-    Lock("blender-50", "Blender 5.0 as a module, and what the tests need beside it.", (), ("blender-50",), BESIDE),
-    Lock("blender-52", "Blender 5.2 as a module, and what the tests need beside it.", (), ("blender-52",), ("3.13",)),
-)  # fmt: skip
+"""A developer's environment, resolved as a whole; the files of locks/ are its parts."""
+BACKEND = Lock("backend", ("backend", "whisper-tiny"), ("sentences",))
+INSTALLER, UV = frozenset({"pip", "setuptools"}), frozenset({"uv"})
+APART = (
+    Lock("blender-42", groups=("blender-42",), pythons=("3.11",)),
+    Lock("blender-45", groups=("blender-45",), pythons=("3.11",)),
+    Lock("blender-50", groups=("blender-50",), pythons=("3.11",)),
+    Lock("blender-52", groups=("blender-52",), pythons=("3.13",)),
+    Lock("language-model", groups=("language-model",), pythons=("3.11",)),
+)
+"""Environments of their own."""
+FILES = {
+    "installer": "pip itself, and setuptools for what is built here.",
+    "uv": "Makes the locks; finds torch's CPU build and a Python where there is none.",
+    "backend": "What the backend needs.",
+    "backend-without-torch": "What the backend needs, where torch (of the version in backend.txt) is chosen apart.",
+    "development": "What tests, checks and training need; installed upon all of these.",
+    **{f"blender-{v}": "Blender as a Python module, and what the tests need beside it." for v in (42, 45, 50, 52)},
+    "language-model": "The language model that the slow tests serve.",
+}
+"""Of locks/, with their first comment."""
+OF_EVERYTHING = ("installer", "uv", "backend", "development")
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,9 @@ class Platform:
     machine: str
     """platform.machine()"""
     tags: tuple[str, ...]
+    """Of wheels, best first."""
+    uv: str = ""
+    """As uv calls it."""
 
     def marker_values(self, python: str) -> dict[str, str]:
         """What a requirement's marker is evaluated with."""
@@ -115,33 +127,36 @@ def _linux(machine: str) -> Platform:
     if machine == "x86_64":
         tags += [f"manylinux_2_{minor}_{machine}" for minor in range(16, 4, -1)]
         tags += ["manylinux2010_x86_64", "manylinux1_x86_64"]
-    return Platform("linux", "Linux", machine, (*tags, f"linux_{machine}"))
+    return Platform("linux", "Linux", machine, (*tags, f"linux_{machine}"), f"{machine}-manylinux_2_{GLIBC}")
 
 
 PLATFORMS = {
     "linux-x86_64": _linux("x86_64"),
     "linux-aarch64": _linux("aarch64"),
-    "windows-x86_64": Platform("win32", "Windows", "AMD64", ("win_amd64",)),
-    "macos-arm64": Platform("darwin", "Darwin", "arm64", tuple(mac_platforms((14, 0), "arm64"))),
-    "macos-x86_64": Platform("darwin", "Darwin", "x86_64", tuple(mac_platforms((14, 0), "x86_64"))),
+    "windows-x86_64": Platform("win32", "Windows", "AMD64", ("win_amd64",), "x86_64-pc-windows-msvc"),
+    "macos-arm64": Platform("darwin", "Darwin", "arm64", tuple(mac_platforms(MACOS, "arm64")), "aarch64-apple-darwin"),
+    "macos-x86_64": Platform(
+        "darwin", "Darwin", "x86_64", tuple(mac_platforms(MACOS, "x86_64")), "x86_64-apple-darwin"
+    ),
 }
 
 
 def environment() -> dict[str, str]:
     """Ours without what turns uv to other indexes or folders."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
+    return {**ours, "MACOSX_DEPLOYMENT_TARGET": ".".join(map(str, MACOS))}
 
 
-def compiled(lock: Lock, folder: Path, seed: str, pins: str = "", omitted: Sequence[str] = ()) -> str:
-    """The lock's lines as uv resolves them, versions of `seed` kept where they fit and those of `pins` in any case."""
+def compiled(lock: Lock, folder: Path, seed: str) -> str:
+    """The lock's lines as uv resolves them, with the versions of `seed` where they fit."""
     out = folder / f"{lock.name}.txt"
     out.write_text(seed, "utf-8")
-    run_uv(lock, out, pins, ["--generate-hashes", "--no-header", *_each("--no-emit-package", omitted)])
+    run_uv(lock, out, "", ["--generate-hashes", "--no-header"])
     return out.read_text("utf-8")
 
 
-def files_of(lock: Lock, folder: Path, pins: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """(name, version) to its wheels, each with `name` and `size` as the index states them."""
+def files_of(lock: Lock, folder: Path, pins: str) -> Files:
+    """The wheels of a resolved lock, as the index states them."""
     out = folder / f"pylock.{lock.name}.toml"
     run_uv(lock, out, pins, ["--format", "pylock.toml"])
     packages = tomllib.loads(out.read_text("utf-8"))["packages"]
@@ -149,15 +164,17 @@ def files_of(lock: Lock, folder: Path, pins: str) -> dict[tuple[str, str], list[
 
 
 def run_uv(lock: Lock, out: Path, pins: str, options: Sequence[str]) -> None:
-    """`uv pip compile` for all systems; LockError with its words when it finds no solution."""
-    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", lock.pythons[0], "-o", str(out)]
+    """`uv pip compile`, for all systems unless the options name one; LockError with its words without a solution."""
+    command = [find_uv_bin(), "pip", "compile", "--quiet", "-o", str(out), *options]
+    if "--python-platform" not in options:
+        command += ["--universal", "--python-version", lock.pythons[0]]
     if pins:
         constraints = out.with_suffix(".pins")
         constraints.write_text("\n".join(str(item) for item in entries(pins)), "utf-8")
         command += ["-c", str(constraints)]
     # built from source on no system, but for what exists in no other form
     command += ["--only-binary", ":all:", *_each("--no-binary", lock.sources)]
-    command += [*_each("--extra", lock.extras), *_each("--group", lock.groups), *options]
+    command += [*_each("--extra", lock.extras), *_each("--group", lock.groups)]
     command += ["pyproject.toml"] if lock.extras else []
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -180,72 +197,100 @@ def names(text: str) -> list[str]:
     return [canonicalize_name(item.name) for item in entries(text)]
 
 
+def installed(text: str, platform: Platform, python: str) -> dict[str, str]:
+    """Package to version: what installing the lock brings there."""
+    values = platform.marker_values(python)
+    return {
+        canonicalize_name(item.name): next(iter(item.specifier)).version
+        for item in entries(text)
+        if item.marker is None or item.marker.evaluate(values)
+    }
+
+
+def part(body: str, wanted: Callable[[str], bool]) -> str:
+    """The lines of those packages only."""
+    kept, lines = False, []
+    for line in body.splitlines(keepends=True):
+        if not line[0].isspace():
+            kept = wanted(canonicalize_name(Requirement(line.rstrip("\\\n")).name))
+        if kept:
+            lines.append(line)
+    return "".join(lines)
+
+
 def make(folder: Path, committed: Path) -> dict[str, str]:
     """Every file of locks/, by name; versions of `committed` are kept where they fit."""
-    old = {lock.name: _read(committed / f"{lock.name}.txt") for lock in LOCKS}
-    own = "".join(old[lock.name] for lock in LOCKS if lock.within and lock.without != "torch")
-    bodies = {EVERYTHING.name: compiled(EVERYTHING, folder, own)}
-    for lock in LOCKS:
-        omitted: list[str] = []
-        if lock.without == "torch":
-            omitted = [name for name in names(bodies["backend"]) if TORCH_ALONE.fullmatch(name)]
-        elif lock.without:
-            omitted = [*names(bodies[lock.without]), *names(bodies["installer"])]
-        bodies[lock.name] = compiled(lock, folder, old[lock.name], bodies.get(lock.within, ""), sorted(set(omitted)))
-    made = {f"{lock.name}.txt": _header(lock) + bodies[lock.name] for lock in LOCKS}
-    return {**made, SIZES: json.dumps(measured(bodies, folder), indent=2) + "\n"}
+    old = {name: _read(committed / f"{name}.txt") for name in FILES}
+    everything = compiled(EVERYTHING, folder, "".join(old[name] for name in OF_EVERYTHING))
+    with ThreadPoolExecutor(len(APART) + 2) as pool:  # uv waits for the index most of the time
+        shared = pool.submit(files_of, EVERYTHING, folder, everything)
+        apart = [pool.submit(_apart, lock, folder, old[lock.name]) for lock in APART]
+        backend = compiled(BACKEND, folder, everything)
+    odd = {(item.name, str(item.specifier)) for item in entries(backend)}
+    odd -= {(item.name, str(item.specifier)) for item in entries(everything)}
+    if odd:
+        raise LockError(f"backend.txt and development.txt would differ in {odd}: delete both and make them again.")
+    there = INSTALLER | UV | set(names(backend))
+    bodies = {
+        "installer": part(everything, lambda name: name in INSTALLER),
+        "uv": part(everything, lambda name: name in UV),
+        "backend": backend,
+        "backend-without-torch": part(backend, lambda name: not TORCH_ALONE.fullmatch(name)),
+        "development": part(everything, lambda name: name not in there),
+    }
+    sizes = {name: measured(name, body, shared.result(), PYTHONS) for name, body in bodies.items()}
+    for lock, made in zip(APART, apart, strict=True):
+        bodies[lock.name], files = made.result()
+        sizes[lock.name] = measured(lock.name, bodies[lock.name], files, lock.pythons)
+    texts = {f"{name}.txt": _header(name) + body for name, body in bodies.items()}
+    return {**texts, SIZES: json.dumps(sizes, indent=2) + "\n"}
 
 
-def measured(bodies: dict[str, str], folder: Path) -> dict[str, dict[str, int]]:
-    """Lock to platform to the bytes that it downloads there, for the first of the lock's Pythons.
+def _apart(lock: Lock, folder: Path, seed: str) -> tuple[str, Files]:
+    body = compiled(lock, folder, seed)
+    return body, files_of(lock, folder, body)
 
-    A platform is missing where there is no wheel for it: macOS on Intel has had no torch since 2.2, Blender has no module
-    for Linux on ARM. LockError when a platform has wheels for one Python of the lock and not for another.
+
+def measured(name: str, body: str, files: Files, pythons: Sequence[str]) -> dict[str, int]:
+    """Platform to the bytes that the lock downloads there, for the first of its Pythons.
+
+    A platform is missing where there is no wheel for it: macOS on Intel has had no torch since 2.2, Linux on ARM has no
+    Blender module. LockError when a platform has wheels for one Python of the lock and not for another.
     """
-    shared = files_of(EVERYTHING, folder, bodies[EVERYTHING.name])
-    found: dict[str, dict[str, int]] = {}
-    for lock in LOCKS:
-        files = shared if lock.within else files_of(lock, folder, bodies[lock.name])
-        found[lock.name] = {}
-        for key, platform in PLATFORMS.items():
-            sizes = {python: _download(bodies[lock.name], files, platform, python) for python in lock.pythons}
-            lacking = {python: size for python, size in sizes.items() if isinstance(size, str)}
-            if len(lacking) not in {0, len(sizes)}:
-                raise LockError(f"{lock.name}.txt: on {key} {lacking}")
-            first = sizes[lock.pythons[0]]
-            if isinstance(first, int):
-                found[lock.name][key] = first
+    found: dict[str, int] = {}
+    for key, platform in PLATFORMS.items():
+        sizes = [_download(body, files, platform, python) for python in pythons]
+        lacking = sorted({size for size in sizes if isinstance(size, str)})
+        if lacking and any(isinstance(size, int) for size in sizes):
+            raise LockError(f"{name}.txt: for some Pythons on {key} {', '.join(lacking)}.")
+        if isinstance(sizes[0], int):
+            found[key] = sizes[0]
     return found
 
 
-def _download(
-    body: str, files: dict[tuple[str, str], list[dict[str, Any]]], platform: Platform, python: str
-) -> int | str:
+def _download(body: str, files: Files, platform: Platform, python: str) -> int | str:
     """Bytes of the files that pip would take, or which package has none."""
     order = {tag: rank for rank, tag in enumerate(platform.wheel_tags(python))}
     total = 0
-    for item in entries(body):
-        if item.marker and not item.marker.evaluate(platform.marker_values(python)):
-            continue
-        (specifier,) = item.specifier
+    for name, version in installed(body, platform, python).items():
         fitting = []
-        for file in files[canonicalize_name(item.name), specifier.version]:
-            name = file.get("name") or file["url"].rsplit("/", 1)[-1]
-            tags = parse_wheel_filename(name)[3] if name.endswith(".whl") else [next(iter(order))]
+        for file in files[name, version]:
+            wheel = file["url"].rsplit("/", 1)[-1]
+            tags = parse_wheel_filename(wheel)[3] if wheel.endswith(".whl") else order
             ranks = [order[tag] for tag in tags if tag in order]
             if ranks:
                 fitting.append((min(ranks), file["size"]))
         if not fitting:
-            return f"{item.name} {specifier.version} has no wheel"
+            return f"{name} {version} has no wheel"
         total += min(fitting)[1]
     return total
 
 
-def _header(lock: Lock) -> str:
+def _header(name: str) -> str:
     return (
-        f"# {lock.what}\n"
+        f"# {FILES[name]}\n"
         "# Made by `make locks` from pyproject.toml and the plain package index; not edited by hand.\n"
-        f"# Install: pip install --no-deps --require-hashes -r locks/{lock.name}.txt\n"
+        f"# Install: pip install --no-deps --require-hashes -r locks/{name}.txt\n"
     )
 
 
