@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import itertools
 import json
 import os
 import shutil
@@ -26,10 +27,13 @@ atexit.register(shutil.rmtree, USER, ignore_errors=True)
 
 import bpy  # noqa: E402, I001 - after the environment is set; it brings addon_utils along
 import addon_utils  # noqa: E402
+import numpy as np  # noqa: E402
 
 PACKAGE = "bl_ext.dev.semantic_gesticulator"
 FPS = 25
-SIZE = (768, 432)
+SIZE = (576, 576)  # a whole figure with its arms spread is about as wide as high
+MARGIN = 0.03  # of the figure's height, around everything it ever reaches
+MOST_LOOKS = 150  # frames that are looked at to find that out
 SCRIPTS = (".txt", ".srt", ".vtt")
 
 
@@ -49,6 +53,7 @@ def main() -> int:
         print(str(error).removeprefix("Error: ").strip(), file=sys.stderr)
         return 1
     write_report(addon, out)
+    frame_whole_figure(scene, scene.gesticulator.character)
     bpy.ops.wm.save_as_mainfile(filepath=str(out / "demo.blend"), relative_remap=True, compress=True)
     draw_timeline(arguments.backend_python.absolute(), speech, out)
     if not arguments.no_video:
@@ -106,6 +111,39 @@ def build_scene(addon: str, speech: Path, script: Path | None) -> bpy.types.Scen
         text.write(script.read_text("utf-8-sig"))
         settings.script = text
     return scene
+
+
+def frame_whole_figure(scene: bpy.types.Scene, character: bpy.types.Object) -> None:
+    """Move the camera, its direction kept, so that the whole figure is in the picture throughout the performance."""
+    reach = np.array([bounds for frame in looked_at(scene) for bounds in figure_bounds(scene, character, frame)])
+    low, high = reach.min(axis=0), reach.max(axis=0)
+    edge = MARGIN * (high[2] - low[2])
+    corners = itertools.product(*zip(low - edge, high + edge, strict=True))
+    flat = [float(value) for corner in corners for value in corner]
+    place, _scale = scene.camera.camera_fit_coords(bpy.context.evaluated_depsgraph_get(), flat)
+    scene.camera.location = place
+    scene.frame_set(scene.frame_start)
+
+
+def looked_at(scene: bpy.types.Scene) -> list[int]:
+    """All frames of a short performance, evenly spaced ones of a long one."""
+    step = 1 + (scene.frame_end - scene.frame_start) // MOST_LOOKS
+    return [*range(scene.frame_start, scene.frame_end, step), scene.frame_end]
+
+
+def figure_bounds(scene: bpy.types.Scene, character: bpy.types.Object, frame: int) -> np.ndarray:
+    """(2, 3): the lowest and highest world coordinates of the character's meshes as they are deformed at a frame."""
+    scene.frame_set(frame)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    points = []
+    for body in (child for child in character.children if child.type == "MESH"):
+        shaped = body.evaluated_get(depsgraph)
+        local = np.empty(3 * len(shaped.data.vertices), np.float32)
+        shaped.data.vertices.foreach_get("co", local)
+        matrix = np.array(shaped.matrix_world)
+        points.append(local.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
+    every = np.concatenate(points)
+    return np.stack([every.min(axis=0), every.max(axis=0)])
 
 
 def write_report(addon: str, out: Path) -> None:
@@ -169,19 +207,29 @@ class Bar:
 
 
 class quiet:  # noqa: N801 - reads as a statement
-    """Blender prints a line for each frame, past Python's stdout: close the descriptor for a while."""
+    """Blender prints a line for each frame and for each version of OpenGL that it tries in vain, past Python's streams:
+    turn their descriptors away for a while. After a failure stderr is shown.
+    """
 
     def __enter__(self) -> None:
         sys.stdout.flush()
-        self._kept = os.dup(1)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
+        sys.stderr.flush()
+        self._kept = os.dup(1), os.dup(2)
+        self._errors = tempfile.TemporaryFile()
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        os.dup2(self._errors.fileno(), 2)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         sys.stdout.flush()
-        os.dup2(self._kept, 1)
-        os.close(self._kept)
+        sys.stderr.flush()
+        for number, kept in enumerate(self._kept, 1):
+            os.dup2(kept, number)
+            os.close(kept)
+        with self._errors as errors:
+            if kind is not None:
+                errors.seek(0)
+                sys.stderr.write(errors.read().decode("utf-8", "replace"))
 
 
 def print_results(out: Path) -> None:
