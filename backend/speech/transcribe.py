@@ -18,6 +18,7 @@ import numpy as np
 
 from backend.speech.audio import Audio
 from backend.speech.features import TOKEN_RATE, activity
+from backend.speech.whisper_weights import fetch
 from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
@@ -211,7 +212,10 @@ def _load_faster_whisper(model: str, language: str) -> Any:
         device, kind = ("cuda", "auto") if _cuda() else ("cpu", "int8")
         # More threads than cores make it several times slower.
         threads = min(4, os.cpu_count() or 1)
-        return WhisperModel(str(place), device=device, compute_type=kind, cpu_threads=threads)
+        folder = place if isinstance(place, Path) else fetch(place)
+        return WhisperModel(str(folder), device=device, compute_type=kind, cpu_threads=threads)
+    except UserError:
+        raise
     # Whatever the download or the parser throws: the user can only choose other weights.
     except Exception as error:
         raise _missing_weights(str(place)) from error
