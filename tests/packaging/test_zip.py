@@ -62,7 +62,7 @@ def test_nothing_else_is_there(built: Path) -> None:
         "LICENSE",
         "NOTICE",
         "pyproject.toml",
-        "constraints.txt",
+        "locks",
         "sg_blender_addon",
         "backend",
         "SG_dataset",
