@@ -220,7 +220,7 @@ def test_pictures_are_cancelled_before_the_backend_is_stopped(dialog, small, mon
     live.connection.stop()
     with monkeypatch.context() as slow:
         slow.setattr(pictures, "fetch", lambda *given: given[-1].sleep(60))
-        slow.setattr(setup.environment, "create", lambda plan, control: {})
+        slow.setattr(setup, "set_up", lambda plan, control: {})
         pictures.refresh()
         bpy.ops.gesticulator.setup_backend()
         pictures._job.wait(10)

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 from sg_blender_addon.client import platforms
 
@@ -88,7 +89,7 @@ class Index:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                name = self.path.rstrip("/").rsplit("/", 1)[-1]
+                name = unquote(self.path.rstrip("/").rsplit("/", 1)[-1])
                 if name.endswith(".whl"):
                     self._file(name)
                     return
