@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image as PillowImage
 
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from SG_dataset.compiler.compile import compile_variant
-from SG_dataset.drawing.sheet import PhaseTimes, thumbnail
+from SG_dataset.drawing.sheet import thumbnail
 from SG_dataset.library import BUILT, FILE, write_library
 from SG_dataset.notation.read import FOLDER, read_gestures
 from SG_dataset.notation.records import GestureSpec
+from SG_dataset.phases import Phases
 from SG_dataset.records import NewGesture, NewVariant
 
 INFO = {
@@ -28,7 +30,7 @@ PICTURE = 192  # pixels
 LOCK_PATIENCE = 600.0  # seconds to wait for another process that is building
 
 
-def picture(motion: Motion, phases: PhaseTimes, size: int = PICTURE) -> bytes:
+def picture(motion: Motion, phases: Phases, size: int = PICTURE) -> bytes:
     """A small PNG of the stroke, with its path."""
     image = PillowImage.fromarray(thumbnail(motion, phases, size))
     out = io.BytesIO()
@@ -54,12 +56,15 @@ def new_gesture(spec: GestureSpec, with_picture: bool = True) -> NewGesture:
     )
 
 
-def build(folder: Path = BUILT, source: Path = FOLDER, progress: Callable[[str], None] = lambda _: None) -> Path:
+def build(folder: Path = BUILT, source: Path = FOLDER, progress: Progress | None = None) -> Path:
     """Build the library of `source` into `folder`; returns the file. UserError names the gesture file that is wrong."""
 
+    progress = progress or Progress()
+
     def gestures() -> Iterator[NewGesture]:
-        for spec in read_gestures(source):
-            progress(f"{spec.id} {spec.label}")
+        specs = list(read_gestures(source))
+        for done, spec in enumerate(specs):
+            progress.stage(f"{spec.id} {spec.label}", done / len(specs))
             yield new_gesture(spec)
 
     path = folder / FILE

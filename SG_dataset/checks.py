@@ -10,32 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import FINGER_JOINTS, SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler import arm as arms
 from SG_dataset.compiler.collide import Capsules, depths
-from SG_dataset.compiler.compile import Compiled, Phases, compile_variant
+from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.compiler.hands import hand_point
-from SG_dataset.compiler.rest import FINGER_JOINTS, rest_pose
+from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, rest_place
 from SG_dataset.notation.landmarks import CAPSULES, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation.read import read_gesture, shared_poses
 from SG_dataset.notation.records import GestureSpec, HandKey
 from SG_dataset.notation.shapes import FLEXION_LIMITS
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 SPEED, ACCELERATION, JERK = 344.0, 4312.0, 212_629.0  # cm/s, cm/s2, cm/s3 at 30 samples per second
 # rad/s between consecutive frames, any joint: the fastest joint of the authored gestures turns at 19 rad/s and 99 of
 # 100 variants stay below 16, while a joint that flips from end to end of its range in one frame shows 60 to 133
 JOINT_SPEED = 20.0
-TOUCH_WITHIN, PRESS_WITHIN = 1.5, 1.0  # cm
+TOUCH_WITHIN = 1.5  # cm
 PENETRATION = 1.0  # cm into the body's capsules
 REST_TURN = np.radians(1.0)  # difference from the rest pose at both ends
 FOOT_SLIDE = 0.3  # cm
@@ -202,7 +201,7 @@ def penetration(motion: Motion, places: Floats, world: Floats) -> tuple[float, s
     sk = motion.skeleton
     ends = dict(zip(sk.end_parents, sk.end_offsets, strict=True))
     names, points, radii = [], [], []
-    for side in ("Left", "Right"):
+    for side in SIDES:
         for joint, radius in (("Hand", 2.2), *((f"Hand{f}1", 0.9) for f in ("Index", "Middle", "Ring", "Pinky"))):
             names.append(side + joint)
             points.append(places[:, sk.index(side + joint)])
@@ -229,7 +228,7 @@ def penetration(motion: Motion, places: Floats, world: Floats) -> tuple[float, s
 def limits(motion: Motion) -> list[str]:
     """Joint angles beyond what forearms, wrists and fingers can do."""
     sk, problems = motion.skeleton, []
-    for side in ("Left", "Right"):
+    for side in SIDES:
         flip = MIRROR_TURN if side == "Right" else np.ones(4)
         fore = motion.rotations[:, sk.index(side + "ForeArm")] * flip
         hand = motion.rotations[:, sk.index(side + "Hand")] * flip

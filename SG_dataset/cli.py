@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from typing import TYPE_CHECKING
 from PIL import Image as PillowImage
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from SG_dataset.importing.command import add_import
 from SG_dataset.notation.read import FOLDER, gesture_files, read_gesture
+from SG_dataset.terminal import interruptible, progress_bar
 
 if TYPE_CHECKING:
     from SG_dataset.compiler.compile import Compiled
@@ -48,17 +49,11 @@ def find_files(names: Sequence[str]) -> list[Path]:
 
 def save_image(image: PillowImage.Image, path: Path) -> None:
     """Write a picture at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        image.save(temporary)
-        os.replace(temporary, path)
-    except (OSError, ValueError) as problem:
-        raise UserError(
-            f"{path} cannot be written: {problem}.", "Choose another place or a .png name.", "cannot_write"
-        ) from problem
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            image.save(temporary)
+    except ValueError as problem:
+        raise UserError(f"{path} cannot be written: {problem}.", "Choose a .png name.", "unknown_format") from problem
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,9 @@ def build(args: argparse.Namespace) -> None:
     from SG_dataset.library import BUILT
 
     folder = Path(args.output) if args.output else BUILT
-    print(size_report(build_library(folder)))
+    with interruptible() as cancel, progress_bar(cancel) as progress:
+        path = build_library(folder, progress=progress)
+    print(size_report(path))
 
 
 def check(args: argparse.Namespace) -> int:
@@ -218,7 +215,9 @@ def gallery(args: argparse.Namespace) -> None:
     if args.blind is not None:
         blind_set(specs, Path(args.output), args.blind)
     else:
-        print(write_gallery(specs, Path(args.output)))
+        with interruptible() as cancel, progress_bar(cancel) as progress:
+            page = write_gallery(specs, Path(args.output), progress)
+        print(page)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from SG_dataset.notation.records import GestureSpec
 
 WORKBOOK = Path(__file__).parent / "SG_list.xlsx"
@@ -59,12 +59,8 @@ def write_inventory(gestures: Sequence[GestureSpec], path: Path = WORKBOOK) -> N
         for cell in line:
             cell.alignment = Alignment(wrap_text=True, vertical="top")
     page.freeze_panes = f"A{len(NOTES) + 2}"
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         book.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_inventory(path: Path = WORKBOOK) -> list[Row]:

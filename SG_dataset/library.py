@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sg_blender_addon.core.errors import UserError
-from SG_dataset.compiler.compile import Phases
+from sg_blender_addon.core.files import replacing
 from SG_dataset.motion_codec import FORMAT, encode_motion
 from SG_dataset.notation.records import Example
+from SG_dataset.phases import Phases
 from SG_dataset.records import Gesture, NewGesture, Variant
 from SG_dataset.search import SearchIndex
-
-Floats = NDArray[np.floating[Any]]
 
 BUILT = Path(__file__).parent / "built"
 FILE = "library.zip"
@@ -136,43 +131,37 @@ def _gesture_from(record: dict[str, Any], path: Path, checksums: Mapping[str, st
 
 def write_library(gestures: Iterable[NewGesture], path: Path, info: Mapping[str, Any]) -> None:
     """Write a library file at once or not at all. info: name, licence, source, whatever a reader should know."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     records = []
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for g in gestures:
-                variants = []
-                for v in g.variants:
-                    blob = encode_motion(v.motion)
-                    _store(archive, f"motion/{g.id}-{v.number}", blob)
-                    variants.append(
-                        {
-                            "number": v.number,
-                            "phases": vars(v.phases),
-                            "hand": v.hand,
-                            "seconds": v.motion.seconds,
-                            "digest": hashlib.sha256(blob).hexdigest()[:20],
-                        }
-                    )
-                if g.picture:
-                    _store(archive, _picture_name(g.id), g.picture)
-                records.append(
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for g in gestures:
+            variants = []
+            for v in g.variants:
+                blob = encode_motion(v.motion)
+                _store(archive, f"motion/{g.id}-{v.number}", blob)
+                variants.append(
                     {
-                        "id": g.id,
-                        "label": g.label,
-                        "description": g.description,
-                        "meanings": list(g.meanings),
-                        "examples": [vars(e) for e in g.examples],
-                        "tags": dict(g.tags),
-                        "variants": variants,
+                        "number": v.number,
+                        "phases": vars(v.phases),
+                        "hand": v.hand,
+                        "seconds": v.motion.seconds,
+                        "digest": hashlib.sha256(blob).hexdigest()[:20],
                     }
                 )
-            index = json.dumps({"format": FORMAT, "info": dict(info), "gestures": records}, ensure_ascii=False).encode()
-            _store(archive, "index.json", index, zipfile.ZIP_DEFLATED)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            if g.picture:
+                _store(archive, _picture_name(g.id), g.picture)
+            records.append(
+                {
+                    "id": g.id,
+                    "label": g.label,
+                    "description": g.description,
+                    "meanings": list(g.meanings),
+                    "examples": [vars(e) for e in g.examples],
+                    "tags": dict(g.tags),
+                    "variants": variants,
+                }
+            )
+        index = json.dumps({"format": FORMAT, "info": dict(info), "gestures": records}, ensure_ascii=False).encode()
+        _store(archive, "index.json", index, zipfile.ZIP_DEFLATED)
 
 
 def _store(archive: zipfile.ZipFile, name: str, data: bytes, how: int = zipfile.ZIP_STORED) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-
-Floats = NDArray[np.floating[Any]]
 
 FORMAT = 1
 _TURN_STEP = 2.0**-13  # half-log units: 0.014 degrees

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sg_blender_addon.core.motion import Motion
-from SG_dataset.compiler.compile import Phases
 from SG_dataset.motion_codec import decode_motion
 from SG_dataset.notation.records import Example
+from SG_dataset.phases import Phases
 
 
 @dataclass(frozen=True)

@@ -8,61 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from SG_dataset.records import Gesture
+from SG_dataset.stop_words import STOP_WORDS
 
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "but",
-        "by",
-        "do",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "him",
-        "his",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "she",
-        "so",
-        "that",
-        "the",
-        "their",
-        "them",
-        "they",
-        "this",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "will",
-        "with",
-        "you",
-        "your",
-    ]
-)
 _WEIGHTS = (("label", 4), ("meanings", 5), ("words", 4), ("description", 1), ("examples", 1))
 _K, _B = 1.4, 0.6
 
@@ -82,7 +29,7 @@ def stem(word: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Stems of a text's words that mean something."""
-    return [stem(w) for w in re.findall(r"[a-z0-9]+", text.lower().replace("'", "")) if w not in _STOP]
+    return [stem(w) for w in re.findall(r"[a-z0-9]+", text.lower().replace("'", "")) if w not in STOP_WORDS]
 
 
 class SearchIndex:

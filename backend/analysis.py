@@ -24,7 +24,7 @@ from sg_blender_addon.core.timeline import Word
 MIN_SECONDS = 0.05
 
 
-def as_heard(audio: Audio, settings: GenerateSettings) -> Audio:
+def trimmed(audio: Audio, settings: GenerateSettings) -> Audio:
     """The part of the recording that the strip plays, at the speed it plays it."""
     if settings.audio_start is None and settings.audio_end is None and settings.speed == 1.0:
         return audio
@@ -97,7 +97,7 @@ class Prepared:
 
     audio: Audio
     words: tuple[Word, ...]
-    columns: npt.NDArray[np.float32]  # (T, 437) raw features
+    features: npt.NDArray[np.float32]  # (T, 437), raw
     warnings: tuple[str, ...]
     timing: dict[str, float]
 
@@ -109,7 +109,7 @@ def prepare(
     watch = Stopwatch()
     with watch.stage("audio"):
         whole = source if isinstance(source, Audio) else load(source, progress.span(0.0, 0.1, "Reading the recording"))
-        audio = as_heard(whole, settings)
+        audio = trimmed(whole, settings)
     heard = (audio.sha256, settings.audio_start, settings.audio_end, settings.speed)
     with watch.stage("words"):
         wanted = settings.retriever != "off" or bool(settings.script.strip())
@@ -119,5 +119,5 @@ def prepare(
         words, warnings = words_or_none(audio, key, settings, resources, part) if wanted else ((), ())
     with watch.stage("features"):
         part = progress.span(0.75, 1.0, "Listening to the rhythm")
-        columns = resources.features.get(heard, lambda: features.extract(audio, part))
-    return Prepared(audio, words, columns, (*audio.warnings, *warnings), watch.seconds)
+        rows = resources.features.get(heard, lambda: features.extract(audio, part))
+    return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds)

@@ -17,14 +17,11 @@ import dataclasses
 import hashlib
 import io
 import json
-import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +30,11 @@ from typing import Any
 from backend import outputs
 from backend.jobs import unexpected
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.files import check_writable, replacing
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
+from SG_dataset.processes import MOST_WORKERS, process_pool
+from SG_dataset.terminal import say
 
 MAX_LINES = 100_000
 # Clips in one forward pass: on a CPU more than this gains nothing and costs memory.
@@ -44,7 +44,6 @@ MOST_ROWS = 27_000  # of all clips in a pass together: an hour; long lines wait 
 COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity")
 _NUMBERS = {"seed": int, "density": float, "intensity": float}
 USUAL_WORKERS = 12  # more, where the machine has them, on request: each takes 0.4 GB
-MOST_WORKERS = 61  # what Windows can wait for
 STATE = "batch.json"
 TABLE = "batch.csv"
 
@@ -148,8 +147,7 @@ def key_of(line: Line, weights: str, library: str) -> str:
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's business; one thread each, because there is a process for every core."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """One thread each, because there is a process for every core."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
 
@@ -179,11 +177,12 @@ class Batch:
 
     def __init__(
         self, lines: Sequence[Line], folder: Path, formats: Sequence[str], device: str, workers: int,
-        cancel: threading.Event,
+        progress: Progress,
     ) -> None:  # fmt: skip
         from backend.resources import Resources
 
-        self.lines, self.folder, self.formats, self.cancel = lines, folder, formats, cancel
+        self.lines, self.folder, self.formats, self.progress = lines, folder, formats, progress
+        self.quiet = Progress(cancel=progress.cancelled)  # of a line's own steps: the bar counts lines
         self.resources = Resources(device)
         self.workers = min(workers or min(os.cpu_count() or 1, USUAL_WORKERS), MOST_WORKERS)
         self.outcomes: dict[str, Outcome] = {}
@@ -204,18 +203,20 @@ class Batch:
                 self.outcomes[line.name] = Outcome(line.name, "kept")
             else:
                 todo.append(line)
-        with _bar(len(self.lines), len(self.lines) - len(todo)) as bar:
-            try:
-                for line, outcome in self._work(todo):
-                    outcome.key = keys[line.name] if outcome.state == "done" else ""
-                    self.outcomes[line.name] = outcome
-                    self._write_state()
-                    bar.update(1)
-                    if outcome.state == "failed":
-                        bar.write(f"failed: {line.name}: {outcome.message}")
-            except Cancelled:
-                pass
+        with contextlib.suppress(Cancelled):
+            self._report()
+            for line, outcome in self._work(todo):
+                outcome.key = keys[line.name] if outcome.state == "done" else ""
+                self.outcomes[line.name] = outcome
+                self._write_state()
+                if outcome.state == "failed":
+                    say(f"failed: {line.name}: {outcome.message}")
+                self._report()
         return [self.outcomes.get(line.name, Outcome(line.name, "left")) for line in self.lines]
+
+    def _report(self) -> None:
+        done, of = len(self.outcomes), len(self.lines)
+        self.progress.stage(f"Generating {done} of {of}", done / of)
 
     def _library(self, where: str) -> str:
         """What names a library's content; a library that cannot be read is each line's own trouble."""
@@ -238,7 +239,7 @@ class Batch:
                 yield line, Outcome(line.name, "failed", message=str(prepared))
                 continue
             waiting.append((line, prepared))
-            if len(waiting) >= group or sum(len(p.columns) for _, p in waiting) >= MOST_ROWS:
+            if len(waiting) >= group or sum(len(p.features) for _, p in waiting) >= MOST_ROWS:
                 yield from self._perform(waiting)
                 waiting = []
         yield from self._perform(waiting)
@@ -247,15 +248,13 @@ class Batch:
         """Lines with their features as they get ready, or the error; not many more than are needed at a time."""
         if self.workers == 1:
             for line in todo:
-                if self.cancel.is_set():
-                    raise Cancelled
-                yield line, _opened(_prepare(line, Progress(cancel=self.cancel)))
+                self.quiet.check()
+                yield line, _opened(_prepare(line, self.quiet))
             return
-        context = multiprocessing.get_context("spawn")
         queue = deque(todo)
         count = min(self.workers, max(1, len(todo)))
         ahead = 2 * count + GROUP.get(self.resources.device, 8)  # workers go on while a group goes through the models
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as pool:
+        with process_pool(count, _start_worker) as pool:
             running: dict[Future[Any], Line] = {}
             try:
                 while queue or running:
@@ -263,8 +262,7 @@ class Batch:
                         line = queue.popleft()
                         running[pool.submit(_prepare, line)] = line
                     done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-                    if self.cancel.is_set():
-                        raise Cancelled
+                    self.quiet.check()
                     for future in done:
                         yield running.pop(future), _result(future)
             finally:
@@ -274,29 +272,28 @@ class Batch:
         """Codes for several clips side by side, then each clip to its files."""
         for same in _alike(waiting):
             began = time.perf_counter()
-            progress = Progress(cancel=self.cancel)
             try:
-                tokens = self._codes(same, progress)
+                codes = self._codes(same, self.quiet)
             except UserError as error:
                 yield from ((line, Outcome(line.name, "failed", message=str(error))) for line, _ in same)
                 continue
             share = (time.perf_counter() - began) / len(same)
-            for (line, prepared), own in zip(same, tokens, strict=True):
-                yield line, self._finish(line, prepared, own, share, progress)
+            for (line, prepared), own in zip(same, codes, strict=True):
+                yield line, self._finish(line, prepared, own, share, self.quiet)
 
     def _codes(self, same: Sequence[tuple[Line, Any]], progress: Progress) -> list[Any]:
-        from backend.motion.rhythm import many_codes
+        from backend.motion.rhythm import sample_many
 
         settings = same[0][0].settings
         weights = self.resources.weights(settings.weights)
-        return many_codes(weights, [(p.columns, _sampling(line)) for line, p in same], progress)
+        return sample_many(weights, [(p.features, _sampling(line)) for line, p in same], progress)
 
-    def _finish(self, line: Line, prepared: Any, tokens: Any, share: float, progress: Progress) -> Outcome:
+    def _finish(self, line: Line, prepared: Any, codes: Any, share: float, progress: Progress) -> Outcome:
         from backend.pipeline import finish
 
         began = time.perf_counter()
         try:
-            performance, watch = finish(prepared, tokens, line.settings, self.resources, progress)
+            performance, watch = finish(prepared, codes, line.settings, self.resources, progress)
             took = share + time.perf_counter() - began + sum(prepared.timing.values())
             timing = {**prepared.timing, "generate": share, **watch.seconds, "total_s": took,
                       "real_time_factor": took / max(prepared.audio.seconds, 1e-3)}  # fmt: skip
@@ -321,7 +318,7 @@ class Batch:
 
     def _write_state(self) -> None:
         self._state |= {o.name: o.key for o in self.outcomes.values() if o.key}
-        with outputs.replacing(self.folder / STATE) as temporary:
+        with replacing(self.folder / STATE) as temporary:
             temporary.write_text(json.dumps(self._state, indent=0), encoding="utf-8")
 
 
@@ -360,20 +357,14 @@ def _opened(found: Any) -> Any:
 def _alike(waiting: Sequence[tuple[Line, Any]]) -> list[list[tuple[Line, Any]]]:
     """Lines that can share a forward pass: same weights and sampling, any seed; of similar length side by side."""
     groups: dict[Any, list[tuple[Line, Any]]] = {}
-    for line, prepared in sorted(waiting, key=lambda item: len(item[1].columns)):
+    for line, prepared in sorted(waiting, key=lambda item: len(item[1].features)):
         s = line.settings
         groups.setdefault((s.weights, s.exact, s.temperature, s.top_k, s.top_p), []).append((line, prepared))
     return list(groups.values())
 
 
-def _bar(total: int, done: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, initial=done, unit="line", disable=None, desc="Generating")
-
-
 def write_table(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    with outputs.replacing(folder / TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(folder / TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("name", "state", "seconds", "took_s", "gestures", "message"))
         for o in outcomes:
@@ -392,16 +383,16 @@ def print_table(outcomes: Sequence[Outcome], took: float) -> None:
     print(", ".join(f"{n} {state}" for state, n in counts.items() if n) + f"; {speech:.0f} s of speech in {took:.1f} s")
 
 
-def run_batch(arguments: argparse.Namespace, settings: GenerateSettings, cancel: threading.Event) -> int:
+def run_batch(arguments: argparse.Namespace, settings: GenerateSettings, progress: Progress) -> int:
     """`batch` of the command line. 0: all lines are done; 1: some failed; 130: interrupted."""
     began = time.perf_counter()
     folder, formats = Path(arguments.output), arguments.format or ["bvh"]
     lines = read_manifest(Path(arguments.manifest), settings)
-    outputs.check_writable(folder / TABLE)
-    batch = Batch(lines, folder, formats, arguments.device, arguments.workers, cancel)
+    check_writable(folder / TABLE)
+    batch = Batch(lines, folder, formats, arguments.device, arguments.workers, progress)
     outcomes = batch.run(arguments.again)
     write_table(folder, outcomes)
     print_table(outcomes, time.perf_counter() - began)
-    if cancel.is_set():
+    if progress.cancelled.is_set():
         return 130
     return 1 if any(o.state == "failed" for o in outcomes) else 0

@@ -10,11 +10,8 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from backend import outputs
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import BLENDS, ENGINES, RETRIEVERS, GenerateSettings
+from SG_dataset.terminal import interruptible, progress_bar
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 KEY_VARIABLE = "SG_LLM_KEY"
@@ -147,50 +145,6 @@ def settings_of(arguments: argparse.Namespace, script: str = "", script_kind: st
     return GenerateSettings(**values, llm_key=os.environ.get(KEY_VARIABLE, ""), script=script, script_kind=script_kind)
 
 
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that work ends at its next step with its files in order; a second one is brutal."""
-    cancel = threading.Event()
-
-    def stop(signum: int, frame: object) -> None:
-        if cancel.is_set():
-            raise KeyboardInterrupt
-        cancel.set()
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancel
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
-
-
-class Bar:
-    """A progress bar on stderr with an estimate; silent where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        layout = "{desc:<26}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-        self._bar = tqdm(total=1000, bar_format=layout, leave=False, disable=None)
-
-    def report(self, stage: str, fraction: float) -> None:
-        self._bar.set_description_str(stage, refresh=False)
-        self._bar.update(round(1000 * fraction) - self._bar.n)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-@contextmanager
-def progress_bar(cancel: threading.Event) -> Iterator[Progress]:
-    bar = Bar()
-    try:
-        yield Progress(bar.report, cancel)
-    finally:
-        bar.close()
-
-
 def _generate(arguments: argparse.Namespace) -> int:
     targets = [outputs.check(path) for path in arguments.output]
     extras = [
@@ -205,14 +159,14 @@ def _generate(arguments: argparse.Namespace) -> int:
     script, kind = read_script_file(arguments.script) if arguments.script else ("", "txt")
     settings = settings_of(arguments, script, kind)
     from backend.analysis import load
-    from backend.pipeline import generate_performance
+    from backend.pipeline import generate
     from backend.resources import Resources
 
     with interruptible() as cancel, progress_bar(cancel) as progress:
         resources = Resources(arguments.device)
         weights_share = 0.8 if any(p.suffix.lower() in (".mp4", ".gif") for p in targets) else 0.95
         audio = load(arguments.speech, progress.span(0.0, 0.03, "Reading the recording"))
-        performance = generate_performance(audio, settings, resources, progress.span(0.03, weights_share))
+        performance = generate(audio, settings, resources, progress.span(0.03, weights_share))
         for number, path in enumerate(targets):
             share = (1.0 - weights_share) / len(targets)
             begin = weights_share + number * share
@@ -264,8 +218,8 @@ def _summary(performance: Any) -> None:
 def _batch(arguments: argparse.Namespace) -> int:
     from backend.batch import run_batch
 
-    with interruptible() as cancel:
-        return run_batch(arguments, settings_of(arguments), cancel)
+    with interruptible() as cancel, progress_bar(cancel) as progress:
+        return run_batch(arguments, settings_of(arguments), progress)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -306,7 +260,7 @@ def _import_bank(folder: Path) -> None:
 
     try:
         with interruptible() as cancel, progress_bar(cancel) as progress:
-            report = write_bank_library(folder, lambda done, of, name: progress.stage(f"gestures {name}", done / of))
+            report = write_bank_library(folder, progress)
     except UserError as error:
         print(f"The gesture bank could not be made into a library: {error}", file=sys.stderr)
         return

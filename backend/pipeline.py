@@ -15,17 +15,19 @@ import numpy.typing as npt
 
 from backend.analysis import Prepared, prepare
 from backend.gestures import place, retrieve
-from backend.motion import blend, blend_codes, postprocess
-from backend.motion import rhythm as generate
-from backend.performance import Performance
+from backend.gestures.choice import Choice
+from backend.motion import blend, blend_codes, postprocess, rhythm
 from backend.resources import Resources
 from backend.speech import features
 from backend.speech.audio import Audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment, Word
+
+DEFAULTS = GenerateSettings()
 
 
 def find_segments(
@@ -37,7 +39,7 @@ def find_segments(
         return [], []
     library = resources.library(settings.library)
     warnings: list[str] = []
-    choices: list[retrieve.Choice] = []
+    choices: list[Choice] = []
     if wanted:
         try:
             choices, warnings = retrieve.choose(
@@ -61,13 +63,13 @@ def find_segments(
     return segments, [*warnings, *left_out]
 
 
-def sampling_of(settings: GenerateSettings) -> generate.Sampling:
-    return generate.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
+def sampling_of(settings: GenerateSettings) -> rhythm.Sampling:
+    return rhythm.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
 
 
 def finish(
     prepared: Prepared,
-    tokens: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.int64],
     settings: GenerateSettings,
     resources: Resources,
     progress: Progress,
@@ -79,9 +81,9 @@ def finish(
         part = progress.span(0.0, 0.35)
         segments, notes = find_segments(prepared.words, audio, settings, resources, part)
     with watch.stage("decode"):
-        rhythm = generate.rhythm(
+        beats = rhythm.synthesise(
             weights,
-            tokens,
+            codes,
             audio.seconds,
             features.activity(audio),
             intensity=settings.intensity,
@@ -90,18 +92,18 @@ def finish(
         )
     with watch.stage("blend"):
         part = progress.span(0.85, 1.0, "Blending gestures")
-        merged = rhythm
+        merged = beats
         if segments:
-            library, codes = resources.library(settings.library), resources.codes
-            segments = blend_codes.choose(weights, segments, library, settings.blend, codes, part.span(0.0, 0.4))
+            library, cache = resources.library(settings.library), resources.codes
+            segments = blend_codes.choose(weights, segments, library, settings.blend, cache, part.span(0.0, 0.4))
             decoded = blend_codes.decoded_motion(
-                weights, tokens, segments, library, audio.seconds, codes,
+                weights, codes, segments, library, audio.seconds, cache,
                 exact=settings.exact, progress=part.span(0.4, 0.6),
             )  # fmt: skip
-            merged = blend.blend(rhythm, segments, library, decoded=decoded, progress=part.span(0.6, 0.8))
-        same = merged is rhythm
-        rhythm = postprocess.resample(rhythm, settings.fps, part.span(0.8, 0.9))
-        merged = rhythm if same else postprocess.resample(merged, settings.fps, part.span(0.9, 1.0))
+            merged = blend.blend(beats, segments, library, decoded=decoded, progress=part.span(0.6, 0.8))
+        same = merged is beats
+        beats = postprocess.resample(beats, settings.fps, part.span(0.8, 0.9))
+        merged = beats if same else postprocess.resample(merged, settings.fps, part.span(0.9, 1.0))
     info = {
         "seconds": round(audio.seconds, 4),
         "sha256": audio.sha256,
@@ -109,25 +111,30 @@ def finish(
         "channels": audio.channels,
     }
     warnings = tuple(dict.fromkeys((*prepared.warnings, *notes)))
-    return Performance(rhythm, merged, prepared.words, tuple(segments), info, {}, warnings), watch
+    return Performance(beats, merged, prepared.words, tuple(segments), info, {}, warnings), watch
 
 
-def generate_performance(
+def generate(
     source: str | Path | bytes | Audio,
-    settings: GenerateSettings,
-    resources: Resources,
+    settings: GenerateSettings = DEFAULTS,
+    resources: Resources | None = None,
     progress: Progress | None = None,
 ) -> Performance:
-    """Speech to a performance. Raises UserError for unusable audio, weights, library or settings, and Cancelled."""
-    progress = progress or Progress()
+    """Speech to a performance.
+
+    source: a recording (a path, a file's bytes, or read by `load_audio`). resources: hand in the same for several
+    recordings, so that weights and library are loaded once. Raises UserError for unusable audio, weights, library or
+    settings, and Cancelled.
+    """
+    resources, progress = resources or Resources(), progress or Progress()
     watch = Stopwatch()
     with watch.stage("load"):
         weights = resources.weights(settings.weights)
     prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))
     with watch.stage("generate"):
         part = progress.span(0.35, 0.7, "Generating motion")
-        tokens = generate.codes(weights, prepared.columns, sampling_of(settings), part)
-    performance, last = finish(prepared, tokens, settings, resources, progress.span(0.7, 1.0))
+        codes = rhythm.sample_codes(weights, prepared.features, sampling_of(settings), part)
+    performance, last = finish(prepared, codes, settings, resources, progress.span(0.7, 1.0))
     progress.stage("Done", 1.0)
     stages = {**prepared.timing, **watch.seconds, **last.seconds}
     return replace(performance, timing=watch.total(stages, prepared.audio.seconds))

@@ -39,6 +39,8 @@ from backend.jobs import Jobs, unexpected
 from backend.resources import Resources
 from sg_blender_addon.core import error_codes
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import move
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import API_VERSION, GenerateSettings
 from sg_blender_addon.core.storage import Bytes, mapped, pieces
 from sg_blender_addon.core.timeline import Segment
@@ -99,7 +101,7 @@ class AudioStore:
         return path
 
     def keep(self, temporary: Path, digest: str) -> None:
-        os.replace(temporary, self.folder / digest)
+        move(temporary, self.folder / digest)
         stored = [p for p in self.folder.iterdir() if _SHA256.fullmatch(p.name)]
         stored.sort(key=lambda p: p.stat().st_mtime)
         for old in stored[:-KEPT_AUDIO]:
@@ -211,10 +213,10 @@ async def post_job(request: Request) -> Response:
     settings = GenerateSettings.from_json(data.get("settings", {}))
     path = here.audio.path(data["audio"])
 
-    def work(progress: Any) -> Bytes:
-        from backend.pipeline import generate_performance
+    def work(progress: Progress) -> Bytes:
+        from backend.pipeline import generate
 
-        performance = generate_performance(path, settings, here.resources, progress)
+        performance = generate(path, settings, here.resources, progress)
         with tempfile.TemporaryFile(prefix="sg-result-") as file:
             performance.write(file)
             return mapped(file)
@@ -307,8 +309,8 @@ def blend_wire(body: IO[bytes], resources: Resources, limit: int) -> Bytes:
         weights = resources.weights(str(meta.get("weights", "starter")))
         segments = [blend_codes.measured(weights, s, library, resources.codes) for s in segments]
     if any(s.blend == "codes" for s in segments):
-        tokens = blend_codes.tokens_of(weights, rhythm)
-        decoded = blend_codes.decoded_motion(weights, tokens, segments, library, rhythm.seconds, resources.codes)
+        codes = blend_codes.codes_of(weights, rhythm)
+        decoded = blend_codes.decoded_motion(weights, codes, segments, library, rhythm.seconds, resources.codes)
     merged = blend(rhythm, segments, library, decoded=decoded)
     with tempfile.TemporaryFile(prefix="sg-result-") as file:
         answer = {"fps": merged.fps, "skeleton": merged.skeleton.to_json(), "blends": [s.blend for s in segments]}

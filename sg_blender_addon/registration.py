@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from .bl import job_runner, pictures, preferences, properties
+from .bl import job_runner, preferences, previews, properties, rna
 from .bl.operators import CLASSES as OPERATORS
 from .bl.panels import CLASSES as PANELS
 
-CLASSES = (*job_runner.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
+CLASSES: tuple[type, ...] = (*job_runner.CLASSES, *preferences.CLASSES, *properties.CLASSES, *OPERATORS, *PANELS)
 
 
 def register() -> None:
@@ -16,10 +16,11 @@ def register() -> None:
     done: list[type] = []
     try:
         for cls in CLASSES:
+            rna.declare_properties(cls)
             bpy.utils.register_class(cls)
             done.append(cls)
         job_runner.register()
-        pictures.register()
+        previews.register()
         properties.register()
     except BaseException:
         for cls in reversed(done):
@@ -29,7 +30,7 @@ def register() -> None:
 
 def unregister() -> None:
     properties.unregister()
-    pictures.unregister()
+    previews.unregister()
     job_runner.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.records import Reader
 from training.prepare import PrepareConfig
 
 
@@ -116,37 +117,9 @@ def load_recipe(path: str | Path, **overrides: Any) -> Recipe:
         ) from error
     except yaml.YAMLError as error:
         raise UserError(f"The recipe {path} is not valid YAML ({error}).", code="bad_recipe") from error
-    recipe: Recipe = build(Recipe, data, str(path))
+    hint = "training/config.py lists what there is."
+    recipe = Reader(f"The recipe {path}", f"In the recipe {path}", hint, "bad_recipe").read(Recipe, data)
     return replace(recipe, **{k: v for k, v in overrides.items() if v is not None})
-
-
-def build(kind: Any, data: Any, where: str) -> Any:
-    """A dataclass from plain data, refusing unknown entries and wrong types."""
-    if not isinstance(data, dict):
-        raise UserError(f"{where} must be a table of settings.", code="bad_recipe")
-    hints = get_type_hints(kind)
-    unknown = sorted(set(data) - {f.name for f in fields(kind)})
-    if unknown:
-        raise UserError(
-            f"{where} has an unknown entry {unknown[0]!r}.", hint="training/config.py lists them.", code="bad_recipe"
-        )
-    return kind(**{name: _value(hints[name], value, f"{where}: {name}") for name, value in data.items()})
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        return build(kind, value, where)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, str, bool) and type(value) is kind:
-        return value
-    if getattr(kind, "__origin__", None) is tuple and isinstance(value, list):
-        return tuple(_value(kind.__args__[0], v, where) for v in value)
-    raise UserError(
-        f"{where} has a wrong value: {value!r}.",
-        hint=f"It must be {getattr(kind, '__name__', kind)}.",
-        code="bad_recipe",
-    )
 
 
 def to_plain(recipe: Any) -> dict[str, Any]:

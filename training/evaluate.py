@@ -106,8 +106,8 @@ def generated(weights: Weights, recipe: Recipe, data: TrainingSet, clips: Sequen
     for i in tqdm(clips, desc="generating", unit="clip"):
         clip, prosody = data.clips[i], clip_prosody(data, i)
         sampling = rhythm.Sampling(i, how.temperature, how.top_k, how.top_p)
-        codes = rhythm.codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
-        raw = rhythm.motion_of(weights, codes)
+        codes = rhythm.sample_codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
+        raw = rhythm.decode(weights, codes)
         motions = {
             "generated": raw,
             "finished": postprocess.finish(raw, raw.seconds),
@@ -170,14 +170,14 @@ def draw(weights: Weights, recipe: Recipe, data: TrainingSet, index: int, path: 
 
     clip, prosody = data.clips[index], clip_prosody(data, index)
     how = recipe.sampling
-    codes = rhythm.codes(
+    codes = rhythm.sample_codes(
         weights,
         clip_audio(data, clip).astype(np.float32),
         rhythm.Sampling(1, how.temperature, how.top_k, how.top_p),
         Progress(),
     )
     figure, axes = plt.subplots(2, 1, figsize=(14, 7), sharex=True)
-    motions = {"assembled": clip_motion(data, clip), "generated": rhythm.motion_of(weights, codes)}
+    motions = {"assembled": clip_motion(data, clip), "generated": rhythm.decode(weights, codes)}
     for axis, (name, motion) in zip(axes, motions.items(), strict=True):
         path_of_hands = measures.hands(motion)
         times = np.arange(len(motion)) / 60

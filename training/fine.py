@@ -38,12 +38,12 @@ def train(
     held_out = held_out_batch(data, codes, WINDOW, device)
 
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
-        tokens, audio = batch_of(data, codes, sampler(), WINDOW, device)
-        below = scramble(tokens[:, :level], how)
+        batch, audio = batch_of(data, codes, sampler(), WINDOW, device)
+        below = scramble(batch[:, :level], how)
         body, hands = wrapped(roughen(audio, how), below[0], below[1])
         losses = {
-            "body": cross_entropy(body, tokens[0, level], how.smoothing),
-            "hands": cross_entropy(hands, tokens[1, level], how.smoothing),
+            "body": cross_entropy(body, batch[0, level], how.smoothing),
+            "hands": cross_entropy(hands, batch[1, level], how.smoothing),
         }
         losses["loss"] = losses["body"] + losses["hands"]
         if held_out is not None and at.step % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1:
@@ -57,13 +57,13 @@ def train(
 
 
 @torch.no_grad()
-def likelihood(model: Fine, tokens: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+def likelihood(model: Fine, batch: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """Mean negative log likelihood (body, hands), nats per token, given the true levels below."""
     training, level = model.training, model.config.level
     model.eval()
-    body, hands = model(audio, tokens[0, :level], tokens[1, :level])
+    body, hands = model(audio, batch[0, :level], batch[1, :level])
     model.train(training)
-    return cross_entropy(body, tokens[0, level]), cross_entropy(hands, tokens[1, level])
+    return cross_entropy(body, batch[0, level]), cross_entropy(hands, batch[1, level])
 
 
 def trained(recipe: Recipe, level: int) -> Fine:

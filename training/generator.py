@@ -51,12 +51,12 @@ def cross_entropy(logits: Tensor, wanted: Tensor, smoothing: float = 0.0, weight
     return losses.mean() if weights is None else (losses * weights.flatten()).sum() / weights.sum()
 
 
-def change_weights(tokens: Tensor, how: GeneratorRecipe) -> Tensor:
+def change_weights(batch: Tensor, how: GeneratorRecipe) -> Tensor:
     """Weights (B, t) for predicting tokens 1..t of (B, t + 1): more where the token changes.
 
     Repeating the last token is right so often that a generator fed with its own output would hold a pose for ever.
     """
-    return 1.0 + how.change_weight * (tokens[:, 1:] != tokens[:, :-1])
+    return 1.0 + how.change_weight * (batch[:, 1:] != batch[:, :-1])
 
 
 def batch_of(
@@ -78,12 +78,12 @@ def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device
     held_out = held_out_batch(data, codes, WINDOW + 1, device)
 
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
-        tokens, audio = batch_of(data, codes, sampler(), WINDOW + 1, device)
-        past = scramble(tokens[:, 0, :, :-1], how)
+        batch, audio = batch_of(data, codes, sampler(), WINDOW + 1, device)
+        past = scramble(batch[:, 0, :, :-1], how)
         body, hands = wrapped(roughen(audio[:, 1:], how), past[0], past[1])
         losses = {
             name: cross_entropy(logits, part[:, 1:], how.smoothing, change_weights(part, how))
-            for name, logits, part in zip(("body", "hands"), (body, hands), tokens[:, 0], strict=True)
+            for name, logits, part in zip(("body", "hands"), (body, hands), batch[:, 0], strict=True)
         }
         losses["loss"] = losses["body"] + losses["hands"]
         if held_out is not None and at.step % _HELD_OUT_EVERY == _HELD_OUT_EVERY - 1:
@@ -106,13 +106,13 @@ def held_out_batch(data: TrainingSet, codes: Tensor, tokens: int, device: torch.
 
 
 @torch.no_grad()
-def likelihood(model: Level0, tokens: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+def likelihood(model: Level0, batch: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """Mean negative log likelihood (body, hands), nats per token, of windows (2, levels, B, 15)."""
     training = model.training
     model.eval()
-    body, hands = model(audio[:, 1:], tokens[0, 0, :, :-1], tokens[1, 0, :, :-1])
+    body, hands = model(audio[:, 1:], batch[0, 0, :, :-1], batch[1, 0, :, :-1])
     model.train(training)
-    return cross_entropy(body, tokens[0, 0, :, 1:]), cross_entropy(hands, tokens[1, 0, :, 1:])
+    return cross_entropy(body, batch[0, 0, :, 1:]), cross_entropy(hands, batch[1, 0, :, 1:])
 
 
 def trained(recipe: Recipe) -> Level0:

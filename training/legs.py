@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 
-SIDES = ("Left", "Right")
 _STRAIGHT = 0.999  # of the leg's length: a fully straight knee has no bending plane and pops
 
 
-def plant(motion: Motion, ankles: dict[str, Array], feet: dict[str, Array] | None = None) -> Motion:
+def plant(motion: Motion, ankles: dict[str, Floats], feet: dict[str, Floats] | None = None) -> Motion:
     """Bend the legs so that each ankle is at `ankles[side]` ((F, 3) or (3,), world cm).
 
     The knees keep the bending direction of the motion. The world rotation of each foot is kept, or set to
@@ -28,18 +29,15 @@ def plant(motion: Motion, ankles: dict[str, Array], feet: dict[str, Array] | Non
     rotations = motion.rotations.copy()
     for side in SIDES:
         hip, knee, foot = (skeleton.index(side + n) for n in ("UpLeg", "Leg", "Foot"))
-        upper, lower = np.linalg.norm(skeleton.offsets[knee]), np.linalg.norm(skeleton.offsets[foot])
-        hip_turn, knee_turn = _solve(
-            positions[:, hip],
-            positions[:, knee],
-            positions[:, foot],
-            goals[side],
-            rot.rotate(world[:, hip], np.array([0.0, 0.0, 1.0])),
-            float(upper),
-            float(lower),
-        )
+        upper, lower = (float(np.linalg.norm(skeleton.offsets[joint])) for joint in (knee, foot))
+        # the knee stays in the plane of the leg's axis and where the knee cap looks
+        ahead = rot.rotate(world[:, hip], np.array([0.0, 0.0, 1.0]))
+        limits = {"shortest": abs(upper - lower) + 1e-3, "longest": _STRAIGHT * (upper + lower)}
+        bent = two_bone.solve(goals[side] - positions[:, hip], ahead, upper, lower, **limits)
+        hip_turn = rot.between(positions[:, knee] - positions[:, hip], bent.middle)
+        shin = rot.rotate(hip_turn, positions[:, foot] - positions[:, knee])
         new_hip = rot.mul(hip_turn, world[:, hip])
-        new_knee = rot.mul(knee_turn, rot.mul(hip_turn, world[:, knee]))
+        new_knee = rot.mul(rot.between(shin, bent.lower), rot.mul(hip_turn, world[:, knee]))
         foot_world = world[:, foot] if feet is None else np.broadcast_to(feet[side], (frames, 4))
         parent = world[:, skeleton.parents[hip]]
         rotations[:, hip] = rot.mul(rot.inverse(parent), new_hip)
@@ -48,7 +46,7 @@ def plant(motion: Motion, ankles: dict[str, Array], feet: dict[str, Array] | Non
     return replace(motion, rotations=rot.continuous(rotations))
 
 
-def _lower_hips(motion: Motion, goals: dict[str, Array]) -> Motion:
+def _lower_hips(motion: Motion, goals: dict[str, Floats]) -> Motion:
     """Bring the hips down, frame by frame, until both ankles can be reached."""
     skeleton = motion.skeleton
     root = motion.root_positions.copy()
@@ -60,21 +58,3 @@ def _lower_hips(motion: Motion, goals: dict[str, Array]) -> Motion:
         highest = goals[side][:, 1] + np.sqrt(np.maximum(reach**2 - level**2, 1.0))
         root[:, 1] -= np.maximum(joint[:, 1] - highest, 0.0)
     return replace(motion, root_positions=root)
-
-
-def _solve(
-    hip: Array, knee: Array, ankle: Array, goal: Array, ahead: Array, upper: float, lower: float
-) -> tuple[Array, Array]:
-    """World turns of the thigh and then of the shin (F, 4) that bring the ankle to its goal (all (F, 3))."""
-    to_goal = goal - hip
-    length = np.clip(np.linalg.norm(to_goal, axis=-1), abs(upper - lower) + 1e-3, _STRAIGHT * (upper + lower))
-    direction = rot.normalize(to_goal)
-    # the knee stays in the plane of the leg's axis and where the knee cap looks
-    bend = rot.normalize(ahead - np.sum(ahead * direction, axis=-1, keepdims=True) * direction)
-    along = (upper**2 - lower**2 + length**2) / (2 * length)
-    aside = np.sqrt(np.maximum(upper**2 - along**2, 0.0))
-    new_knee = hip + along[:, None] * direction + aside[:, None] * bend
-    new_ankle = hip + length[:, None] * direction
-    hip_turn = rot.between(knee - hip, new_knee - hip)
-    shin = rot.rotate(hip_turn, ankle - knee)
-    return hip_turn, rot.between(shin, new_ankle - new_knee)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from training import distributed
 from training.config import Optimisation, to_plain
 
@@ -163,9 +163,8 @@ class Trainer:
                 "extra": extra,
                 "recipe": self.plain,
             }
-            temporary = self.folder / f".{CHECKPOINT}.tmp"
-            torch.save(data, temporary)
-            os.replace(temporary, self.folder / CHECKPOINT)
+            with replacing(self.folder / CHECKPOINT) as temporary:
+                torch.save(data, temporary)
         distributed.barrier()
 
     def _resume(self, restore: Callable[[dict[str, Any]], None]) -> None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import fast, timing
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.compiler import timing
 
 _X, _Y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 TWIST_SHARE = 0.65  # of the forearm's twist that the ForeArm joint takes; the rest is in the Hand joint
@@ -62,19 +61,17 @@ def preferred_pole(direction: Floats) -> Floats:
     return np.stack([0.30 + 0.45 * up + 0.15 * inward, np.full(len(up), -1.0), -0.42 + 0.95 * up], 1)
 
 
-def _circle(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> tuple[Floats, Floats, Floats]:
-    """Elbow place, the direction it points in, and the wrist brought within reach."""
+def elbow_place(shoulder: Floats, wrist: Floats, chest: Floats, swivel: Floats) -> tuple[Floats, Floats, Floats]:
+    """Where the elbow is (N, 3), the direction it points in, and the wrist brought within reach."""
     a, b = bone_lengths()
     line = wrist - shoulder
-    length = np.maximum(fast.length(line), 1e-6)
+    length = np.maximum(rot.length(line), 1e-6)
     d = line / length
     reach = _within_reach(length, a + b - REACH_SLACK, abs(a - b) + 7.0)
-    pole = fast.rotate(chest, preferred_pole(fast.rotate(fast.inverse(chest), d)))
-    pole = fast.normalize(pole - fast.dot(pole, d) * d)
-    pole = fast.rotate(fast.from_axis_angle(d, np.radians(swivel)), pole)
-    along = (a * a + reach**2 - b * b) / (2 * reach)
-    height = np.sqrt(np.maximum(a * a - along**2, 0.0))
-    return shoulder + along * d + height * pole, pole, shoulder + reach * d
+    pole = rot.rotate(chest, preferred_pole(rot.rotate(rot.inverse(chest), d)))
+    pole = rot.rotate(rot.from_axis_angle(d, np.radians(swivel)), two_bone.beside(pole, d))
+    along, aside = two_bone.triangle(reach, a, b)
+    return shoulder + along * d + aside * pole, pole, shoulder + reach * d
 
 
 def _within_reach(length: Floats, longest: float, shortest: float) -> Floats:
@@ -98,15 +95,15 @@ def solve(
 
     chest, collar: world rotations (N, 4) of Spine2 and of the collar joint (the arm's parent); swivel (N,) degrees.
     fps: the N samples are consecutive frames, and the hand must get from one to the next; None: poses by themselves."""
-    elbow, pole, wrist = _circle(shoulder, wrist, chest, swivel)
-    x = fast.normalize(elbow - shoulder)
-    fore = fast.normalize(wrist - elbow)
-    z = fast.normalize(-(pole - fast.dot(pole, x) * x))
-    upper_world = fast.from_matrix(np.stack([x, fast.cross(z, x), z], -1))
+    elbow, pole, wrist = elbow_place(shoulder, wrist, chest, swivel)
+    x = rot.normalize(elbow - shoulder)
+    fore = rot.normalize(wrist - elbow)
+    z = rot.normalize(-(pole - rot.dot(pole, x) * x))
+    upper_world = rot.from_matrix(np.stack([x, rot.cross(z, x), z], -1))
     bend = np.arccos(np.clip(np.einsum("ni,ni->n", x, fore), -1, 1))
-    elbow_local = fast.from_axis_angle(_Y, -bend)
-    fore_world = fast.mul(upper_world, elbow_local)
-    twist, flexion, deviation = wrist_angles(fast.mul(fast.inverse(fore_world), hand))
+    elbow_local = rot.from_axis_angle(_Y, -bend)
+    fore_world = rot.mul(upper_world, elbow_local)
+    twist, flexion, deviation = wrist_angles(rot.mul(rot.inverse(fore_world), hand))
     t, f, d = (
         np.minimum(np.maximum(v, limits[0]), limits[1])
         for v, limits in (
@@ -118,13 +115,13 @@ def solve(
     if fps is not None:
         t = timing.limit_speed(t, fps, TWIST_SPEED)
         f, d = timing.limit_speed(f, fps, WRIST_SPEED), timing.limit_speed(d, fps, WRIST_SPEED)
-    fore_twist = fast.from_axis_angle(_X, np.radians(TWIST_SHARE * t))
-    hand_twist = fast.from_axis_angle(_X, np.radians((1 - TWIST_SHARE) * t))
-    hand_local = fast.mul(hand_twist, wrist_rotation(f, d))
-    fore_local = fast.mul(elbow_local, fore_twist)
-    world = fast.mul(fast.mul(upper_world, fore_local), hand_local)
+    fore_twist = rot.from_axis_angle(_X, np.radians(TWIST_SHARE * t))
+    hand_twist = rot.from_axis_angle(_X, np.radians((1 - TWIST_SHARE) * t))
+    hand_local = rot.mul(hand_twist, wrist_rotation(f, d))
+    fore_local = rot.mul(elbow_local, fore_twist)
+    world = rot.mul(rot.mul(upper_world, fore_local), hand_local)
     return Arm(
-        fast.mul(fast.inverse(collar), upper_world),
+        rot.mul(rot.inverse(collar), upper_world),
         fore_local,
         hand_local,
         elbow,
@@ -139,7 +136,7 @@ def solve(
 def wrist_rotation(flexion: Floats, deviation: Floats) -> Floats:
     """Swing (N, 4) of the hand against the forearm: flexion towards the palm, deviation to the thumb, degrees."""
     vector = np.stack([np.zeros_like(flexion), -deviation, -flexion], -1)
-    return fast.from_rotation_vector(np.radians(vector))
+    return rot.from_rotation_vector(np.radians(vector))
 
 
 def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
@@ -147,8 +144,8 @@ def wrist_angles(q: Floats) -> tuple[Floats, Floats, Floats]:
     half = np.arctan2(-q[..., 1], q[..., 0])
     angle = -2 * np.degrees(half)
     angle = (angle + 180.0) % 360.0 - 180.0
-    swing = fast.mul(fast.from_axis_angle(_X, 2 * half), q)
-    vector = np.degrees(fast.to_rotation_vector(swing))
+    swing = rot.mul(rot.from_axis_angle(_X, 2 * half), q)
+    vector = np.degrees(rot.to_rotation_vector(swing))
     return angle, -vector[..., 2], -vector[..., 1]
 
 
@@ -194,11 +191,11 @@ def discomfort(arm: Arm, swivel: Floats, shoulder: Floats, chest: Floats) -> Flo
     cost = cost + (arm.twist / 75.0) ** 2 + beyond(arm.twist, -80, 75, 14)
     cost = cost + (arm.flexion / 55.0) ** 2 + beyond(arm.flexion, -55, 60, 12)
     cost = cost + (arm.deviation / 30.0) ** 2 + beyond(arm.deviation, -28, 20, 8)
-    upright = fast.inverse(chest)
-    local = fast.rotate(upright, arm.elbow - shoulder)
+    upright = rot.inverse(chest)
+    local = rot.rotate(upright, arm.elbow - shoulder)
     # inside the ribs, or winging up above the shoulder
     inside = np.maximum(1.0 - local[:, 0], 0) * (np.abs(local[:, 2]) < 13) * (local[:, 1] < -6)
-    middle = 0.5 * local + 0.5 * fast.rotate(upright, arm.wrist - shoulder)
+    middle = 0.5 * local + 0.5 * rot.rotate(upright, arm.wrist - shoulder)
     crossing = np.maximum(-4.0 - middle[:, 0], 0) * np.maximum(13.0 - middle[:, 2], 0) * (middle[:, 1] < -4)
     cost = cost + np.minimum(crossing / 30.0, 3.0) ** 2
     return np.asarray(cost + (inside / 3.0) ** 2 + (np.maximum(local[:, 1] + 4.0, 0) / 9.0) ** 2)

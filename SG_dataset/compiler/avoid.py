@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from SG_dataset.compiler import arm, collide, fast, timing
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from SG_dataset.compiler import arm, collide, timing
 from SG_dataset.compiler.hands import Targets
 from SG_dataset.compiler.scene import Scene, body_capsules
 from SG_dataset.notation.shapes import tip_positions
-
-Floats = NDArray[np.floating[Any]]
 
 ROUNDS = 3
 LONGEST_PUSH = 14.0  # cm in one round
@@ -35,7 +32,7 @@ def clear_path(
     at = np.unique(np.append(np.arange(0, frames, 2), frames - 1))
     part = scene.at(at)
     chest = part.joint("Spine2")[1]
-    ahead = fast.rotate(chest, np.array([0.2, 0.0, 1.0]))
+    ahead = rot.rotate(chest, np.array([0.2, 0.0, 1.0]))
     body = body_capsules(part)
     other = _other_arm(part) if with_other else None
     fingers = tip_positions(targets.fingers[at])
@@ -47,9 +44,9 @@ def clear_path(
         points = hand_samples(solved, fingers)
         push = collide.resolve(points, SAMPLE_RADII, body, allowed, ahead)
         if other is not None:
-            apart = collide.resolve(points, SAMPLE_RADII, other, np.full((len(at), 1), 0.3), 0.4 * ahead)
-            push = push + apart * targets.free_of_hands[at][:, None]
-        size = fast.length(push)
+            push_off = collide.resolve(points, SAMPLE_RADII, other, np.full((len(at), 1), 0.3), 0.4 * ahead)
+            push = push + push_off * targets.free_of_hands[at][:, None]
+        size = rot.length(push)
         if size.max() < IDLE:
             break
         push = push * np.minimum(1.0, LONGEST_PUSH / np.maximum(size, 1e-6))
@@ -63,7 +60,7 @@ def clear_path(
 def hand_samples(solved: arm.Arm, tips: Floats) -> Floats:
     """Points (F, N, 3) on forearm, palm, knuckles and finger tips, given the tips in the hand's frame (F, 5, 3)."""
     local = np.concatenate([np.broadcast_to(_FIXED, (len(tips), *_FIXED.shape)), tips], 1)
-    world = solved.wrist[:, None] + fast.rotate(solved.hand_world[:, None], local)
+    world = solved.wrist[:, None] + rot.rotate(solved.hand_world[:, None], local)
     near = 0.15 * solved.elbow + 0.85 * solved.wrist  # further up, the elbow keeps the forearm out
     return np.concatenate([near[:, None], world], 1)
 
@@ -71,7 +68,7 @@ def hand_samples(solved: arm.Arm, tips: Floats) -> Floats:
 def _other_arm(scene: Scene) -> collide.Capsules:
     hand, turn = scene.joint("OtherHand")
     elbow, _ = scene.joint("OtherForeArm")
-    tip = hand + fast.rotate(turn, np.array([-8.5, 0.0, 0.0]))
+    tip = hand + rot.rotate(turn, np.array([-8.5, 0.0, 0.0]))
     return collide.Capsules(
         np.stack([elbow, hand], 1), np.stack([hand, tip], 1), np.array([3.6, 2.6]), np.array([2.8, 2.6])
     )

@@ -11,23 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import fast
 from SG_dataset.compiler.legs import plant_feet
 
-Floats = NDArray[np.floating[Any]]
 Curves = Mapping[str, Floats]
 
-TRUNK = (("Spine", 0.35), ("Spine1", 0.35), ("Spine2", 0.30))
-NECK = (("Neck", 0.3), ("Neck1", 0.25), ("Head", 0.45))
-CHAIN = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
+SPINE_SHARES = (0.35, 0.35, 0.30)  # of a turn of the trunk, joint by joint
+NECK_SHARES = (0.3, 0.25, 0.45)
 BREATH_LIFT, BREATH_PITCH = 0.9, 0.7  # degrees at full breath
 
 
@@ -53,9 +50,9 @@ class Body:
         """Place the shoulder joint and its child after the collar's rotation has been set."""
         sk = canonical()
         name, arm = side + "Shoulder", side + "Arm"
-        self.places[name] = self.places["Spine2"] + fast.rotate(self.world["Spine2"], sk.offsets[_index(name)])
-        self.world[name] = fast.mul(self.world["Spine2"], self.local[:, _index(name)])
-        self.places[arm] = self.places[name] + fast.rotate(self.world[name], sk.offsets[_index(arm)])
+        self.places[name] = self.places["Spine2"] + rot.rotate(self.world["Spine2"], sk.offsets[_index(name)])
+        self.world[name] = rot.mul(self.world["Spine2"], self.local[:, _index(name)])
+        self.places[arm] = self.places[name] + rot.rotate(self.world[name], sk.offsets[_index(arm)])
 
 
 def _get(name: str, zero: Floats, *curves: Curves) -> Floats:
@@ -78,18 +75,18 @@ def pose_body(root: Floats, rest: Floats, fps: float, channels: Curves, sway: Cu
     breath = _get("breath", zero, sway)
     trunk = np.stack([get("lean") - BREATH_PITCH * breath, -get("turn"), get("tilt")], -1)
     head = np.stack([get("head_nod") + 0.4 * BREATH_PITCH * breath, -get("head_turn"), get("head_tilt")], -1)
-    for chain, vector in ((TRUNK, trunk), (NECK, head)):
-        for name, share in chain:
+    for chain, shares, vector in ((SPINE, SPINE_SHARES, trunk), (NECK, NECK_SHARES, head)):
+        for name, share in zip(chain, shares, strict=True):
             turn = rot.from_rotation_vector(np.radians(vector * share))
-            local[:, _index(name)] = fast.mul(turn, local[:, _index(name)])
+            local[:, _index(name)] = rot.mul(turn, local[:, _index(name)])
     local[:, 0] = rot.from_rotation_vector(np.radians(np.stack([zero, -get("hip_turn"), 0.25 * get("tilt")], -1)))
     place = root + np.stack([-get("shift"), -get("drop"), get("push")], -1)
-    toes = {s: get("toe_" + s) for s in ("Left", "Right") if "toe_" + s in channels}
+    toes = {s: get("toe_" + s) for s in SIDES if "toe_" + s in channels}
     for name, q in plant_feet(place, local[:, 0], toes or None).items():
         local[:, _index(name)] = q
     body = Body(fps, place, local, {}, {})
     _chain(body)
-    for side in ("Left", "Right"):
+    for side in SIDES:
         set_collar(body, side, get("raise_" + side) + BREATH_LIFT * breath, get("protract_" + side))
     return body
 
@@ -100,7 +97,7 @@ def set_collar(body: Body, side: str, lift: Floats, protract: Floats) -> None:
 
     sign = 1.0 if side == "Left" else -1.0
     vector = np.radians(np.stack([np.zeros_like(lift), -sign * protract, sign * lift], -1))
-    body.local[:, _index(side + "Shoulder")] = fast.mul(
+    body.local[:, _index(side + "Shoulder")] = rot.mul(
         rot.from_rotation_vector(vector), rest_pose()[1][_index(side + "Shoulder")]
     )
     body.collar(side)
@@ -110,10 +107,10 @@ def _chain(body: Body) -> None:
     """World rotations and places of hips, spine and head."""
     sk = canonical()
     body.world["Hips"], body.places["Hips"] = body.local[:, 0], body.root
-    for parent, name in pairwise(CHAIN):
-        body.places[name] = body.places[parent] + fast.rotate(body.world[parent], sk.offsets[_index(name)])
-        body.world[name] = fast.mul(body.world[parent], body.local[:, _index(name)])
-    for side in ("Left", "Right"):
+    for parent, name in pairwise(("Hips", *TRUNK)):
+        body.places[name] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[_index(name)])
+        body.world[name] = rot.mul(body.world[parent], body.local[:, _index(name)])
+    for side in SIDES:
         name = side + "UpLeg"
-        body.places[name] = body.places["Hips"] + fast.rotate(body.world["Hips"], sk.offsets[_index(name)])
-        body.world[name] = fast.mul(body.world["Hips"], body.local[:, _index(name)])
+        body.places[name] = body.places["Hips"] + rot.rotate(body.world["Hips"], sk.offsets[_index(name)])
+        body.world[name] = rot.mul(body.world["Hips"], body.local[:, _index(name)])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from SG_dataset.compiler import timing
 from SG_dataset.notation.landmarks import LANDMARKS
 from SG_dataset.notation.records import Cycle, HandKey, Key
-
-Floats = NDArray[np.floating[Any]]
 
 CHANNELS = {
     "head.nod": ("head_nod",),

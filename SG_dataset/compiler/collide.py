@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from SG_dataset.compiler import fast
-
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 
 
 class Capsules(NamedTuple):
@@ -30,7 +28,7 @@ def depths(points: Floats, radii: Floats, capsules: Capsules) -> tuple[Floats, F
     length = np.maximum(np.einsum("fci,fci->fc", axis, axis), 1e-9)[:, None]
     along = points @ np.swapaxes(axis, 1, 2) - np.einsum("fci,fci->fc", a, axis)[:, None]
     t = np.minimum(np.maximum(along / length, 0.0), 1.0)
-    square = fast.dot(points, points) - 2 * points @ np.swapaxes(a, 1, 2) + np.einsum("fci,fci->fc", a, a)[:, None]
+    square = rot.dot(points, points) - 2 * points @ np.swapaxes(a, 1, 2) + np.einsum("fci,fci->fc", a, a)[:, None]
     square += t * (t * length - 2 * along)
     distance = np.sqrt(np.maximum(square, 0.0, out=square), out=square)
     return (rb - ra) * t + (ra + radii[:, None]) - distance, t
@@ -47,6 +45,6 @@ def resolve(points: Floats, radii: Floats, capsules: Capsules, allowed: Floats, 
     point, capsule = np.divmod(worst, depth.shape[2])
     a, b = capsules.a[frames, capsule], capsules.b[frames, capsule]
     out = points[frames, point] - a - t[frames, point, capsule][:, None] * (b - a)
-    out = out / np.maximum(fast.length(out), 1e-6) + 0.35 * ahead
-    out /= np.maximum(fast.length(out), 1e-6)
+    out = out / np.maximum(rot.length(out), 1e-6) + 0.35 * ahead
+    out /= np.maximum(rot.length(out), 1e-6)
     return np.asarray(flat[frames, worst][:, None] * out)

@@ -6,15 +6,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import FINGER_JOINTS
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import arm, channels, fast, timing
+from SG_dataset.compiler import arm, channels, timing
 from SG_dataset.compiler import rest as resting
 from SG_dataset.compiler.avoid import clear_path
 from SG_dataset.compiler.body import BREATH_LIFT, Body, pose_body, set_collar
@@ -22,22 +23,11 @@ from SG_dataset.compiler.hands import Targets, hand_targets
 from SG_dataset.compiler.scene import MIRROR_POINT, MIRROR_TURN, Scene
 from SG_dataset.notation.read import HANDS, with_times
 from SG_dataset.notation.records import GestureSpec, HandKey, Key, VariantSpec
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 FPS = 60.0
 LEAD, TAIL = 0.15, 0.20  # seconds of rest before and after
 RESTING = HandKey(rest=True)
-
-
-@dataclass(frozen=True)
-class Phases:
-    """Seconds from the clip's start; `stroke` is the instant that belongs on the word's onset."""
-
-    stroke_start: float
-    stroke: float
-    stroke_end: float
-    retraction: float
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ def compile_variant(gesture: GestureSpec, variant: VariantSpec, fps: float = FPS
     body = pose_body(np.tile(root, (frames, 1)), np.tile(rest, (frames, 1, 1)), fps, curves, sway)
     for side in _order(keys):
         _move_arm(body, keys, key_times, time, side, variant, curves, sway, seed)
-    motion = Motion(fps, canonical(), body.root, fast.normalize(body.local))
+    motion = Motion(fps, canonical(), body.root, rot.normalize(body.local))
     contacts, hands = _contacts(keys, key_times), _hands_in_use(keys)
     if variant.hand == "left":
         swap = {"right": "left", "left": "right"}
@@ -150,15 +140,15 @@ def _rest_arm() -> tuple[Floats, Floats, Floats]:
     places, world = motion.forward_kinematics()
     ix = canonical().index
     chest = world[0, ix("Spine2")]
-    inverse = fast.inverse(chest)
-    wrist = fast.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
+    inverse = rot.inverse(chest)
+    wrist = rot.rotate(inverse, places[0, ix("LeftHand")] - places[0, ix("Spine2")])
     shoulder, elbow = places[:, ix("LeftArm")], places[0, ix("LeftForeArm")]
     line = rot.normalize(places[0, ix("LeftHand")] - shoulder[0])
-    _, pole, _ = arm._circle(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
+    _, pole, _ = arm.elbow_place(shoulder, places[:, ix("LeftHand")], chest[None], np.zeros(1))
     actual = elbow - shoulder[0]
     actual = rot.normalize(actual - (actual @ line) * line)
     swivel = np.degrees(np.arctan2(np.cross(pole[0], actual) @ line, pole[0] @ actual))
-    return wrist, fast.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
+    return wrist, rot.mul(inverse, world[0, ix("LeftHand")]), np.array(swivel)
 
 
 def _move_arm(
@@ -205,8 +195,8 @@ def _hang(body: Body, name: str) -> None:
     sk = canonical()
     parent = name + "Shoulder"
     for joint in (name + "Arm", name + "ForeArm", name + "Hand"):
-        body.places[joint] = body.places[parent] + fast.rotate(body.world[parent], sk.offsets[sk.index(joint)])
-        body.world[joint] = fast.mul(body.world[parent], body.local[:, sk.index(joint)])
+        body.places[joint] = body.places[parent] + rot.rotate(body.world[parent], sk.offsets[sk.index(joint)])
+        body.world[joint] = rot.mul(body.world[parent], body.local[:, sk.index(joint)])
         parent = joint
 
 
@@ -227,10 +217,10 @@ def _lift_collar(
     sway: dict[str, Floats],
 ) -> None:
     """The shoulder helps: it rises with a raised hand and comes forward with a far or crossing one."""
-    local = fast.rotate(fast.inverse(chest), wrist - chest_place)
+    local = rot.rotate(rot.inverse(chest), wrist - chest_place)
     height, forward, inward = local[:, 1] - 13.0, local[:, 2], -local[:, 0]
-    lift = 15.0 * timing.smooth_step((height + 25.0) / 75.0)
-    protract = 9.0 * timing.smooth_step((forward - 22.0) / 38.0) + 8.0 * timing.smooth_step((inward + 8.0) / 34.0)
+    lift = 15.0 * minimum_jerk((height + 25.0) / 75.0)
+    protract = 9.0 * minimum_jerk((forward - 22.0) / 38.0) + 8.0 * minimum_jerk((inward + 8.0) / 34.0)
     zero = np.zeros(len(wrist))
     lift = lift + curves.get("raise_" + name, zero) + BREATH_LIFT * sway["breath"]
     set_collar(
@@ -269,8 +259,8 @@ def _write(body: Body, name: str, solved: arm.Arm, fingers: Floats) -> None:
     turn, point = (MIRROR_TURN, MIRROR_POINT) if name == "Right" else (np.ones(4), np.ones(3))
     for joint, q in (("Arm", solved.upper), ("ForeArm", solved.fore), ("Hand", solved.hand)):
         body.local[:, ix(name + joint)] = q * turn
-    body.local[:, [ix(name + joint) for joint in resting.FINGER_JOINTS]] = fingers * turn
+    body.local[:, [ix(name + joint) for joint in FINGER_JOINTS]] = fingers * turn
     body.places[name + "ForeArm"], body.places[name + "Hand"] = solved.elbow * point, solved.wrist * point
-    body.world[name + "Arm"] = fast.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
-    body.world[name + "ForeArm"] = fast.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])
+    body.world[name + "Arm"] = rot.mul(body.world[name + "Shoulder"], body.local[:, ix(name + "Arm")])
+    body.world[name + "ForeArm"] = rot.mul(body.world[name + "Arm"], body.local[:, ix(name + "ForeArm")])
     body.world[name + "Hand"] = solved.hand_world * turn

@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from SG_dataset.compiler import collide, fast, timing
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from SG_dataset.compiler import collide, timing
 from SG_dataset.compiler.scene import MIRROR_POINT, Scene, body_capsules, rest_place
 from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_RADIUS
 from SG_dataset.notation.records import Cycle, HandKey, Key
 from SG_dataset.notation.shapes import TIPS, hand_shape, tip_positions
 
-Floats = NDArray[np.floating[Any]]
 ORIENTATION_LAG, ORIENTATION_BLUR = 0.03, 0.04  # seconds: the hand trails the arm a little
 WAY_OUT, WAY_ROUND = np.array([1.5, 0.0, 5.0]), np.array([20.0, 2.0, -5.0])  # cm: arcs between rest and a gesture
 SETTLED_DEPTH = 0.7  # cm that finger tips may press into what the hand lies on
@@ -79,25 +78,25 @@ def key_target(
     """Wrist place (F, 3) and hand orientation (F, 4) that a key asks for, as the body moves."""
     place, turn = scene.joint("Spine2")
     if hand.rest:
-        return place + fast.rotate(turn, rest[0]), fast.mul(turn, rest[1])
+        return place + rot.rotate(turn, rest[0]), rot.mul(turn, rest[1])
     point = hand_point(hand.point, hand.shape)
     offset = np.array(hand.offset) + np.array(hand.move) + (0 if hand.touching else shift)
-    own = fast.mul(turn, hand_turn(hand))
+    own = rot.mul(turn, hand_turn(hand))
     if hand.anchor == "zone":
-        goal = place + fast.rotate(turn, offset - rest_place("Spine2"))
+        goal = place + rot.rotate(turn, offset - rest_place("Spine2"))
     elif hand.anchor == "other":
         wrist, other_turn = scene.joint("OtherHand")
         local = hand_point(hand.other_point, "relaxed" if other.rest else other.shape) * MIRROR_POINT
-        goal = wrist + fast.rotate(other_turn, local) + fast.rotate(turn, offset)
+        goal = wrist + rot.rotate(other_turn, local) + rot.rotate(turn, offset)
     else:
         mark = LANDMARKS[hand.anchor]
         joint, joint_turn = scene.joint(mark.joint)
         flesh = TIP_RADIUS if hand.point.endswith(("tip", "tips")) else 0.0
         out = rot.normalize(np.array(mark.normal)) * ((hand.gap + flesh) if hand.touching else 0.0)
-        goal = joint + fast.rotate(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
+        goal = joint + rot.rotate(joint_turn, np.array(mark.place) + offset + out - rest_place(mark.joint))
         if mark.joint == "Head":
-            own = fast.mul(joint_turn, hand_turn(hand))
-    return goal - fast.rotate(own, point), own
+            own = rot.mul(joint_turn, hand_turn(hand))
+    return goal - rot.rotate(own, point), own
 
 
 def hand_targets(
@@ -137,8 +136,8 @@ def hand_targets(
         if hand.cycle:
             x = (time - key_times[k - 1]) / (key_times[k] - key_times[k - 1])
             offset, spin, wave = _cycle(hand.cycle, x, size)
-            path = path + fast.rotate(chest, offset)
-            turn = fast.mul(turn, spin)
+            path = path + rot.rotate(chest, offset)
+            turn = rot.mul(turn, spin)
             fingers = _shape_cycle(hand, fingers, x, wave)
         del key
     return Targets(path, turn, fingers, touching, 1 - with_hand)
@@ -159,9 +158,9 @@ def _turns(time: Floats, key_times: Floats, turns: Floats) -> Floats:
     index, x = timing.segments(time - ORIENTATION_LAG, key_times)
     frames = np.arange(len(time))
     start = turns[index, frames]
-    q = fast.slerp(start, _one_way(start, turns[index + 1, frames]), timing.smooth_step(x))
+    q = rot.slerp(start, _one_way(start, turns[index + 1, frames]), minimum_jerk(x))
     q = timing.blur(rot.continuous(q), 1.0 / max(time[1] - time[0], 1e-6), ORIENTATION_BLUR)
-    return fast.normalize(q)
+    return rot.normalize(q)
 
 
 def _one_way(start: Floats, goal: Floats) -> Floats:
@@ -169,13 +168,13 @@ def _one_way(start: Floats, goal: Floats) -> Floats:
 
     A palm that flips could go either way round, and rounding would decide. It goes by way of the thumb pointing up, as
     a forearm does: the goal is brought a hair nearer on that side."""
-    tied = np.flatnonzero(np.abs(fast.dot(start, goal)[:, 0]) < HALF_TURN)
+    tied = np.flatnonzero(np.abs(rot.dot(start, goal)[:, 0]) < HALF_TURN)
     if len(tied):
         a, b = start[tied], goal[tied]
         ways = np.stack([b, -b])
-        thumbs = fast.rotate(fast.normalize(a + ways), THUMB)
+        thumbs = rot.rotate(rot.normalize(a + ways), THUMB)
         goal = goal.copy()
-        goal[tied] = fast.normalize(ways[(thumbs @ THUMB_LIKES).argmax(0), np.arange(len(tied))] + 10 * HALF_TURN * a)
+        goal[tied] = rot.normalize(ways[(thumbs @ THUMB_LIKES).argmax(0), np.arange(len(tied))] + 10 * HALF_TURN * a)
     return goal
 
 
@@ -196,7 +195,7 @@ def _arcs(hands: Sequence[HandKey], keys: Sequence[Key], key_times: Floats, time
             continue
         x = np.clip((time - key_times[k - 1]) / (key_times[k] - key_times[k - 1]), 0, 1)
         total += (64 * (x * (1 - x)) ** 3)[:, None] * arc
-    return fast.rotate(chest, total)
+    return rot.rotate(chest, total)
 
 
 def _liveliness(
@@ -223,7 +222,7 @@ def _liveliness(
 def _tremor(time: Floats, seed: int) -> Floats:
     """Nobody holds a hand perfectly still: a few millimetres of slow drift, none at the ends."""
     rng = np.random.default_rng(seed)
-    fade = timing.smooth_step(np.minimum(time, time[-1] - time) / 0.5)[:, None]
+    fade = minimum_jerk(np.minimum(time, time[-1] - time) / 0.5)[:, None]
     waves = [np.sin(2 * np.pi * (time[:, None] / rng.uniform(1.1, 2.3, 3) + rng.uniform(size=3))) for _ in range(2)]
     return np.asarray(0.22 * fade * (waves[0] + waves[1]))
 
@@ -236,12 +235,12 @@ def _cycle(cycle: Cycle, x: Floats, size: float) -> tuple[Floats, Floats, Floats
     offset = size * wave[:, None] * np.array(cycle.move)
     if cycle.circle:
         angle = 2 * np.pi * cycle.times * timing.eased(u)
-        grow = timing.smooth_step(u) if cycle.grow else timing.smooth_step(np.minimum(u, 1 - u) * cycle.times * 2)
+        grow = minimum_jerk(u) if cycle.grow else minimum_jerk(np.minimum(u, 1 - u) * cycle.times * 2)
         first, second = (np.array(v) for v in cycle.circle)
         radius = (size * grow * inside)[:, None]
         offset = offset + radius * (np.sin(angle)[:, None] * first + np.cos(angle)[:, None] * second)
     vector = np.stack([cycle.twist * wave, -cycle.wave * wave, -cycle.flap * wave], -1)
-    return offset, fast.from_rotation_vector(np.radians(vector)), wave
+    return offset, rot.from_rotation_vector(np.radians(vector)), wave
 
 
 def _settled_shapes(
@@ -254,9 +253,9 @@ def _settled_shapes(
         return shapes
     frames = np.minimum(len(time) - 1, np.searchsorted(time, key_times[touch]))
     share = np.linspace(0, 1, STEPS)[:, None]
-    tried = fast.slerp(shapes[touch][:, None], hand_shape("tray"), np.broadcast_to(share, (len(touch), STEPS, 15)))
+    tried = rot.slerp(shapes[touch][:, None], hand_shape("tray"), np.broadcast_to(share, (len(touch), STEPS, 15)))
     tips = tip_positions(tried).reshape(len(touch), STEPS * 5, 3)
-    tips = wrists[touch, frames][:, None] + fast.rotate(turns[touch, frames][:, None], tips)
+    tips = wrists[touch, frames][:, None] + rot.rotate(turns[touch, frames][:, None], tips)
     depth = collide.depths(tips, np.full(STEPS * 5, 0.75), body_capsules(scene.at(frames)))[0]
     depth = depth.max(2).reshape(len(touch), STEPS, 5)
     fits = depth < SETTLED_DEPTH
@@ -270,9 +269,9 @@ def _fingers(keys: Sequence[Key], shapes: Floats, key_times: Floats, time: Float
     index, x = timing.segments(time, key_times)
     early = np.array([k.phase != "retract" for k in keys])[index + 1]
     u = x[:, None] - FINGER_DELAYS
-    progress = timing.smooth_step(np.where(early[:, None], u / 0.78, (u - 0.05) / 0.85))
+    progress = minimum_jerk(np.where(early[:, None], u / 0.78, (u - 0.05) / 0.85))
     progress = np.repeat(progress, 3, axis=1)
-    return fast.slerp(shapes[index], shapes[index + 1], progress)
+    return rot.slerp(shapes[index], shapes[index + 1], progress)
 
 
 def _shape_cycle(hand: HandKey, fingers: Floats, x: Floats, wave: Floats) -> Floats:
@@ -286,8 +285,8 @@ def _shape_cycle(hand: HandKey, fingers: Floats, x: Floats, wave: Floats) -> Flo
         delays = delays * 0.3
     u = np.clip(x[:, None] - delays, 0, 1)
     weight = np.where(inside[:, None], 0.5 - 0.5 * np.cos(2 * np.pi * cycle.times * timing.eased(u)), 0.0)
-    edge = timing.smooth_step((1 - np.clip(x, 0, 1)) * cycle.times * 2.0)[:, None]
+    edge = minimum_jerk((1 - np.clip(x, 0, 1)) * cycle.times * 2.0)[:, None]
     weight = np.repeat(weight * edge, 3, axis=1)
     del wave
     goal = np.broadcast_to(hand_shape(cycle.shape), fingers.shape)
-    return fast.slerp(fingers, goal, weight)
+    return rot.slerp(fingers, goal, weight)

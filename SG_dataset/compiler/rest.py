@@ -7,24 +7,20 @@ breathing and sway of a person who listens; `rest_pose` is the still pose that c
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import FINGER_JOINTS, SIDES
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.arm import TWIST_SHARE
 from SG_dataset.compiler.legs import plant_feet
 from SG_dataset.notation.shapes import hand_shape
 
-Floats = NDArray[np.floating[Any]]
-
 KNEE_DROP = 0.8  # cm the hips sink so that the knees are not locked
 ARM_ANGLES = {"abduct": 13.0, "forward": 4.0, "inward": 22.0, "elbow": 24.0, "pronate": 4.0, "wrist_flex": 6.0}
-FINGER_JOINTS = tuple(
-    f"{part}{k}" for part in ("HandThumb", "HandIndex", "HandMiddle", "HandRing", "HandPinky") for k in (1, 2, 3)
-)
 
 
 def side_arm_rotations() -> dict[str, Floats]:
@@ -56,7 +52,7 @@ def rest_pose() -> tuple[Floats, Floats]:
     for name, degrees in (("Spine", 1.5), ("Spine1", -1.0), ("Spine2", 1.5), ("Neck", 4.0), ("Head", -4.0)):
         rotations[skeleton.index(name)] = rot.from_axis_angle([1.0, 0.0, 0.0], np.radians(degrees))
     shape = hand_shape("relaxed")
-    for side in ("Left", "Right"):
+    for side in SIDES:
         flip = mirror if side == "Right" else np.asarray
         for name, q in side_arm_rotations().items():
             rotations[skeleton.index(side + name)] = flip(q)
@@ -83,10 +79,7 @@ def sway(frames: int, fps: float, seed: int, fade_seconds: float = 0.0) -> dict[
     """Curves (F,) of living rest: root shifts in cm, angles in degrees, breathing 0..1, faded out at both ends."""
     rng = np.random.default_rng(seed)
     t = np.arange(frames) / fps
-    fade = np.ones(frames)
-    if fade_seconds > 0:
-        edge = np.clip(np.minimum(t, t[-1] - t) / fade_seconds, 0, 1)
-        fade = edge**3 * (edge * (edge * 6 - 15) + 10)
+    fade = minimum_jerk(np.minimum(t, t[-1] - t) / fade_seconds) if fade_seconds > 0 else np.ones(frames)
     sizes = {
         "shift": (0.55, (5.3, 3.1)),
         "push": (0.35, (4.1, 2.7)),

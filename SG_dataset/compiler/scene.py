@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler import fast
 from SG_dataset.compiler.collide import Capsules
 from SG_dataset.notation.landmarks import CAPSULES
 
-Floats = NDArray[np.floating[Any]]
 MIRROR_POINT = np.array([-1.0, 1.0, 1.0])
 MIRROR_TURN = np.array([1.0, 1.0, -1.0, -1.0])
 
@@ -69,5 +69,5 @@ def body_capsules(scene: Scene) -> Capsules:
     joints, owner, ends, radii = _capsule_table()
     found = [scene.joint(j) for j in joints]
     places, turns = np.stack([p for p, _ in found], 1), np.stack([q for _, q in found], 1)
-    placed = places[:, owner, None] + ends @ np.swapaxes(fast.matrix(turns), -1, -2)[:, owner]
+    placed = places[:, owner, None] + ends @ np.swapaxes(rot.to_matrix(turns), -1, -2)[:, owner]
     return Capsules(placed[:, :, 0], placed[:, :, 1], radii[:, 0], radii[:, 1])

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+
 Ints = NDArray[np.integer[Any]]
 
 FLOW = 0.8
@@ -22,12 +24,6 @@ FLOW = 0.8
 def _within(x: Floats) -> Floats:
     """Clipped to 0..1; on curves this short np.clip takes longer to start than to work."""
     return np.asarray(np.minimum(np.maximum(x, 0.0), 1.0))
-
-
-def smooth_step(x: Floats) -> Floats:
-    """Minimum-jerk progress 0..1 for x in 0..1 (clipped)."""
-    x = _within(x)
-    return np.asarray(x**3 * (x * (6 * x - 15) + 10))
 
 
 def segments(time: Floats, keys: Floats) -> tuple[Ints, Floats]:
@@ -57,7 +53,7 @@ def interpolate(time: Floats, keys: Floats, targets: Floats, flow: Floats) -> Fl
     p0, p1 = (targets[index, frames], targets[index + 1, frames]) if moving else (targets[index], targets[index + 1])
     span = (keys[index + 1] - keys[index])[:, None]
     x = x[:, None]
-    s = smooth_step(x)
+    s = minimum_jerk(x)
     h0 = x * (1 - x) ** 3 * (1 + 3 * x)  # quintic Hermite basis for a start speed of 1, end at rest
     h1 = -(x**3) * (1 - x) * (4 - 3 * x)
     return np.asarray(p0 + s * (p1 - p0) + span * (h0 * speed[index] + h1 * speed[index + 1]))
@@ -80,7 +76,7 @@ def eased(x: Floats, ramp: float = 0.14) -> Floats:
 
 def shake(x: Floats, times: float, decay: float = 0.0) -> Floats:
     """To and fro about zero, -1..1, `times` full swings over x in 0..1, dying away by `decay`."""
-    edge = smooth_step(np.minimum(x, 1 - x) * max(times, 0.5) * 2.5)
+    edge = minimum_jerk(np.minimum(x, 1 - x) * max(times, 0.5) * 2.5)
     return np.asarray(np.sin(2 * np.pi * times * eased(x)) * edge * (1 - decay * x))
 
 

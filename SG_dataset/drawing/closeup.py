@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.drawing.raster import Camera
 
-Floats = NDArray[np.floating[Any]]
 Side = Literal["Left", "Right"]
 Direction = tuple[float, float]  # yaw and elevation, degrees
 Score = Callable[[int, Floats, Floats], float]  # of a frame, its points and the camera's axes

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import Skeleton
 from SG_dataset.drawing.closeup import Side, hand_camera
@@ -20,7 +22,6 @@ from SG_dataset.drawing.mesh import Body, build_body, rest_positions
 from SG_dataset.drawing.raster import Camera, outlines, rasterise
 
 Image = NDArray[np.uint8]
-Floats = NDArray[np.floating[Any]]
 View = Literal["front", "three_quarter", "hand"] | float
 
 BACKDROP = np.array([0.84, 0.855, 0.87], np.float32)
@@ -96,7 +97,7 @@ class FigureRenderer:
         """World points (N, 3) that must be in the picture: the whole figure, or its upper half with what moves."""
         sk = self.motion.skeleton
         names = ["LeftArm", "RightArm", "LeftForeArm", "RightForeArm", "Hips" if full_body else "Spine1"]
-        for side in ("Left", "Right"):
+        for side in SIDES:
             names += [] if self.idle(side) and not full_body else [side + "Hand", side + "HandMiddle3"]
         points = self.positions[frames][:, [sk.index(n) for n in names]].reshape(-1, 3)
         head = self.positions[frames][:, sk.index("Head")] + self.matrices[frames][:, sk.index("Head")] @ np.array(

@@ -6,28 +6,28 @@ import html
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from sg_blender_addon.core.files import replacing
+from sg_blender_addon.core.progress import Progress
 from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.drawing.figure import FigureRenderer
 from SG_dataset.drawing.sheet import sheet
 from SG_dataset.notation.records import GestureSpec
+from SG_dataset.processes import process_pool
 
 CELL, CLIP, CLIP_FPS, BLIND_CELL = 140, 150, 7.5, 250
 SHEET_QUALITY = {"quality": 55, "method": 4}
 
 
-def write_gallery(
-    gestures: Sequence[GestureSpec], folder: Path, progress: Callable[[str], None] = lambda _: None
-) -> Path:
+def write_gallery(gestures: Sequence[GestureSpec], folder: Path, progress: Progress | None = None) -> Path:
     """Write `index.html` with its pictures into a folder and return the page. Pictures are WebP, of first variants."""
     folder.mkdir(parents=True, exist_ok=True)
-    _in_parallel(_draw, [(spec, folder) for spec in gestures], progress)
+    _in_parallel(_draw, [(spec, folder) for spec in gestures], progress or Progress())
     page = folder / "index.html"
     _save(lambda p: p.write_text(_page([_record(spec) for spec in gestures]), "utf-8"), page)
     return page
@@ -36,12 +36,12 @@ def write_gallery(
 def _in_parallel(
     draw: Callable[[tuple[GestureSpec, Path]], None],
     tasks: Sequence[tuple[GestureSpec, Path]],
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress,
 ) -> None:
     """Draw every gesture's pictures into its place, on all processors."""
-    with ProcessPoolExecutor() as pool:
-        for (spec, _), _done in zip(tasks, pool.map(draw, tasks), strict=True):
-            progress(f"{spec.id} {spec.label}")
+    with process_pool(max(1, min(len(tasks), os.cpu_count() or 1))) as pool:
+        for done, ((spec, _), _) in enumerate(zip(tasks, pool.map(draw, tasks), strict=True), 1):
+            progress.stage(f"{spec.id} {spec.label}", done / len(tasks))
 
 
 def _draw(task: tuple[GestureSpec, Path]) -> None:
@@ -79,12 +79,8 @@ def _save_image(image: NDArray[np.uint8], path: Path, **options: int) -> None:
 
 
 def _save(write: Callable[[Path], object], path: Path) -> None:
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _record(spec: GestureSpec) -> dict[str, object]:
@@ -106,7 +102,7 @@ def blind_set(gestures: Sequence[GestureSpec], folder: Path, seed: int) -> None:
     names = [f"{number:03d}.png" for number in range(len(shuffled))]
     key = {name: spec.id for name, spec in zip(names, shuffled, strict=True)}
     (folder / "key.json").write_text(json.dumps(key, indent=1), "utf-8")
-    _in_parallel(_draw_blind, [(spec, folder / name) for name, spec in zip(names, shuffled, strict=True)])
+    _in_parallel(_draw_blind, [(spec, folder / name) for name, spec in zip(names, shuffled, strict=True)], Progress())
 
 
 def _page(records: Sequence[dict[str, object]]) -> str:

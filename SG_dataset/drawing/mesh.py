@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
+
 Ints = NDArray[np.int64]
 Colour = tuple[float, float, float]
 Weights = list[tuple[int, float]]
@@ -32,7 +33,6 @@ EYE: Colour = (0.09, 0.09, 0.12)
 WHITE: Colour = (1.0, 1.0, 1.0)
 LIP: Colour = (0.78, 0.42, 0.40)
 BAND: dict[str, Colour] = {"Left": (0.05, 0.62, 0.62), "Right": (0.97, 0.50, 0.10)}
-FINGERS = ("Index", "Middle", "Ring", "Pinky")
 
 
 @dataclass
@@ -196,7 +196,7 @@ def build_body(names: Sequence[str], parents: Sequence[int], offsets: Floats, en
     b = _Builder()
     _torso(b, ix, rest)
     _head(b, ix, rest, ends)
-    for side in ("Left", "Right"):
+    for side in SIDES:
         _leg(b, ix, rest, side)
         _arm(b, ix, rest, side)
         _hand(b, ix, rest, ends, side)
@@ -378,7 +378,7 @@ def _hand(b: _Builder, ix: dict[str, int], rest: Floats, ends: dict[int, Floats]
     sign = 1 if side == "Left" else -1
     hand = ix[side + "Hand"]
     wrist, elbow = rest[hand], rest[ix[side + "ForeArm"]]
-    knuckles = np.array([rest[ix[f"{side}Hand{f}1"]] - wrist for f in FINGERS])
+    knuckles = np.array([rest[ix[f"{side}Hand{f}1"]] - wrist for f in FINGERS[1:]])
     length, z0, z1 = abs(knuckles[:, 0]).mean(), knuckles[0, 2], knuckles[3, 2]
     lift = knuckles[:, 1].mean()
     b.part(side + "Palm")

@@ -7,12 +7,12 @@ milliseconds and no Python loop runs over triangles.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core.arrays import Floats
+
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 

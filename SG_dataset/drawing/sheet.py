@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,15 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from SG_dataset.drawing.closeup import Direction, Side, hand_camera, spread_direction, thumb_direction
 from SG_dataset.drawing.figure import FigureRenderer
 from SG_dataset.drawing.raster import Camera
+from SG_dataset.phases import Phases
 
 Image = NDArray[np.uint8]
-Floats = NDArray[np.floating[Any]]
 
 TRAILS = {"Left": (0, 140, 140), "Right": (235, 100, 0), "Head": (150, 30, 150), "Foot": (40, 110, 40)}
 ROWS = ("front", "three_quarter", "hand", "thumb")
@@ -32,20 +34,7 @@ _BEAT_WINDOW, _DISTINCT = 0.12, 0.08  # seconds: a turn this near the beat shows
 _SMALLEST_PATH = 3.0  # cm: shorter movements are sway, not gesture
 
 
-class PhaseTimes(Protocol):
-    """Seconds from the clip's start, as `library.Phases`."""
-
-    @property
-    def stroke_start(self) -> float: ...
-    @property
-    def stroke(self) -> float: ...
-    @property
-    def stroke_end(self) -> float: ...
-    @property
-    def retraction(self) -> float: ...
-
-
-def key_frames(motion: Motion, phases: PhaseTimes | None, columns: int = 6) -> list[int]:
+def key_frames(motion: Motion, phases: Phases | None, columns: int = 6) -> list[int]:
     """Frames that tell the story: with phases from late preparation to the end of the stroke, else evenly spread."""
     last = len(motion) - 1
     if phases is None:
@@ -94,7 +83,7 @@ def _turning_points(motion: Motion, start: int, end: int) -> list[int]:
 def sheet(
     motion: Motion,
     frames: Sequence[int] | None = None,
-    phases: PhaseTimes | None = None,
+    phases: Phases | None = None,
     *,
     cell: int = 300,
     columns: int = 6,
@@ -171,7 +160,7 @@ def _tracks(renderer: FigureRenderer, frames: range) -> dict[str, Floats]:
     """World paths (F, 3) of what moves: hands, else the nose or the feet."""
     sk, m, p = renderer.motion.skeleton, renderer.matrices, renderer.positions
     tracks: dict[str, Floats] = {}
-    for side in ("Left", "Right"):
+    for side in SIDES:
         foot = sk.index(side + "Foot")
         toe = p[:, foot] + m[:, foot] @ np.array([0.0, -6.0, 15.0])
         if np.ptp(toe[frames.start : frames.stop], axis=0).max() > _SMALLEST_PATH:
@@ -225,7 +214,7 @@ def _arrow(draw: ImageDraw.ImageDraw, points: Floats, colour: tuple[int, int, in
     )
 
 
-def thumbnail(motion: Motion, phases: PhaseTimes, size: int = 192) -> Image:
+def thumbnail(motion: Motion, phases: Phases, size: int = 192) -> Image:
     """One square picture of the stroke from the front with the path that leads through it, uint8 (size, size, 3)."""
     last = len(motion) - 1
     start, stroke, end = (

@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.bone_maps import SIDES
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.bvh import read_bvh
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler.compile import FPS, LEAD, TAIL, Phases
+from SG_dataset.compiler.compile import FPS, LEAD, TAIL
 from SG_dataset.compiler.rest import rest_pose
-from SG_dataset.compiler.timing import smooth_step
 from SG_dataset.importing import ground
 from SG_dataset.importing.contact import keep_contacts
 from SG_dataset.importing.joints import find_joints
 from SG_dataset.importing.phases import Found, Still, find_phases
 from SG_dataset.importing.retarget import Posed, to_canonical
 from SG_dataset.importing.smooth import jitter, low_pass, smooth_rotations, without_glitches
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 LONGEST = 60.0  # s: anything longer is a take with many gestures, not one
 SHORTEST = 0.3  # s
@@ -191,7 +190,7 @@ def _presence(phases: Phases, frames: int, fps: float, way_in: float, way_out: f
     rise = min(max(way_in, WAY_IN * phases.stroke_start), max(phases.stroke_start, 2 / fps))
     room = last - phases.retraction
     fall = min(max(way_out, WAY_IN * room), max(room, 2 / fps))
-    return np.asarray(smooth_step(time / rise) * smooth_step((last - time) / fall))
+    return np.asarray(minimum_jerk(time / rise) * minimum_jerk((last - time) / fall))
 
 
 def _settle(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from sg_blender_addon.core.errors import Cancelled
+from SG_dataset.terminal import interruptible, progress_bar
 
 CANCELLED = 130  # what shells expect of a command ended by Ctrl-C
 
@@ -32,35 +30,11 @@ def run_import(args: argparse.Namespace) -> int:
 
     mapping = Path(args.mapping) if args.mapping else None
     try:
-        with _cancellable(), tqdm(total=1, unit="file", disable=args.quiet, file=sys.stderr, leave=False) as bar:
-
-            def progress(done: int, total: int, name: str) -> None:
-                bar.total = max(total, 1)
-                bar.set_postfix_str(name[-40:], refresh=False)
-                bar.update(done - bar.n)
-
+        with interruptible() as cancel, progress_bar(cancel, args.quiet) as progress:
             report = import_folder(Path(args.source), Path(args.output), mapping, progress, max(args.jobs, 0))
-    except KeyboardInterrupt:
+    except (Cancelled, KeyboardInterrupt):
         sys.stderr.write("Cancelled. Nothing was written.\n")
         return CANCELLED
     sys.stdout.write(report.text() + "\n")
     sys.stdout.write(f"Use it with --library {args.output}, or over ours with --library {args.output}+starter.\n")
     return 0
-
-
-@contextmanager
-def _cancellable() -> Iterator[None]:
-    """A polite request to end (SIGTERM) tidies up as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: nobody can send us signals here
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,18 +9,17 @@ by a two-bone solve; hand orientations stay as they were. Between near and far t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.bone_maps import FINGERS, SIDES
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.motion import Motion
-from SG_dataset.compiler.timing import smooth_step
 from SG_dataset.importing.smooth import low_pass
 
-Floats = NDArray[np.floating[Any]]
 Points = Mapping[str, Floats]
 
 HEAD_UP = 8.0  # cm from the head joint to the middle of the head
@@ -90,7 +89,7 @@ def _moved(points: Points, shifts: Points) -> dict[str, Floats]:
 
 def _nearness(distance: Floats, bounds: tuple[float, float]) -> Floats:
     near, far = bounds
-    return np.asarray(smooth_step((far - distance) / (far - near)))
+    return np.asarray(minimum_jerk((far - distance) / (far - near)))
 
 
 def _nearest(distances: Floats) -> Floats:
@@ -112,10 +111,10 @@ def _errors(source: Points, ours: Points) -> dict[str, Floats]:
     body = {side: _at_body(side, source, ours, together) for side in SIDES}
     free = {side: 1.0 - 0.8 * weight for side, (_, weight) in body.items()}
     right = (free["Right"] / (free["Left"] + free["Right"]))[:, None]
-    apart = 1.0 - 0.5 * together[:, None]
+    independent = 1.0 - 0.5 * together[:, None]
     return {
-        "Left": apart * body["Left"][0] - (1 - right) * error,
-        "Right": apart * body["Right"][0] + right * error,
+        "Left": independent * body["Left"][0] - (1 - right) * error,
+        "Right": independent * body["Right"][0] + right * error,
     }
 
 
@@ -163,17 +162,12 @@ def _move_arm(motion: Motion, local: Floats, places: Floats, world: Floats, side
     collar, upper, fore, hand = (sk.index(side + n) for n in ("Shoulder", "Arm", "ForeArm", "Hand"))
     start, elbow, wrist = places[:, upper], places[:, fore], places[:, hand]
     a, b = float(np.linalg.norm(sk.offsets[fore])), float(np.linalg.norm(sk.offsets[hand]))
-    line: Floats = wrist + shift - start
-    reach = np.clip(np.linalg.norm(line, axis=-1), abs(a - b) + 1.0, (a + b) * _REACH)[:, None]
-    line = rot.normalize(line)
-    turn = rot.between(wrist - start, line)
-    bent = rot.rotate(turn, elbow - start)
-    aside = rot.normalize(bent - line * np.sum(bent * line, axis=-1, keepdims=True))
-    along = (a * a - b * b + reach * reach) / (2 * reach)
-    new_elbow = line * along + aside * np.sqrt(np.maximum(a * a - along * along, 0.0))
-    new_upper = rot.mul(rot.between(bent, new_elbow), rot.mul(turn, world[:, upper]))
-    swung = rot.rotate(turn, wrist - elbow)
-    new_fore = rot.mul(rot.between(swung, line * reach - new_elbow), rot.mul(turn, world[:, fore]))
+    goal = wrist + shift - start
+    turn = rot.between(wrist - start, goal)  # the whole arm first, so that the elbow keeps its side
+    swung, fore_swung = rot.rotate(turn, elbow - start), rot.rotate(turn, wrist - elbow)
+    bent = two_bone.solve(goal, swung, a, b, shortest=abs(a - b) + 1.0, longest=(a + b) * _REACH)
+    new_upper = rot.mul(rot.between(swung, bent.middle), rot.mul(turn, world[:, upper]))
+    new_fore = rot.mul(rot.between(fore_swung, bent.lower), rot.mul(turn, world[:, fore]))
     local[:, upper] = rot.mul(rot.inverse(world[:, collar]), new_upper)
     local[:, fore] = rot.mul(rot.inverse(new_upper), new_fore)
     local[:, hand] = rot.mul(rot.inverse(new_fore), world[:, hand])

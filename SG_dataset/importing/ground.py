@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.bone_maps import SIDES
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.compiler.legs import KNEE_SLACK
 from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.retarget import Posed
 from SG_dataset.importing.smooth import low_pass
-
-Floats = NDArray[np.floating[Any]]
 
 UP = np.array([0.0, 1.0, 0.0])
 AHEAD = np.array([0.0, 0.0, 1.0])
@@ -30,7 +29,6 @@ STANDING = 4.0  # cm that the ankle of a standing foot may wander (mocap noise, 
 UNLIFTED, SLIDES = 2.5, 12.0  # cm: a foot that never rises by more slides rather than steps, up to so far
 STEPS = 2.0  # Hz: what an ankle does faster is shaking, not stepping
 FLAT = np.radians(12.0)  # that a standing foot may turn
-_REACH = 0.02  # cm short of straight legs, as the rest pose's own legs
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,26 +117,13 @@ def bend_legs(root: Floats, local: Floats, stance: Stance, poles: Mapping[str, F
         names = [side + n for n in ("UpLeg", "Leg", "Foot")]
         upper, lower, foot = (skeleton.index(n) for n in names)
         start = root + rot.rotate(hips, skeleton.offsets[upper])
-        thigh, shin = _solve(start, stance.ankles[side], poles[side], skeleton.offsets[lower], skeleton.offsets[foot])
+        a, b = (float(np.linalg.norm(skeleton.offsets[joint])) for joint in (lower, foot))
+        limits = {"shortest": abs(a - b) + KNEE_SLACK, "longest": a + b - KNEE_SLACK}
+        thigh, knee = two_bone.solve_hinge(stance.ankles[side] - start, poles[side], a, b, **limits)
         local[:, upper] = rot.mul(rot.inverse(hips), thigh)
-        local[:, lower] = rot.mul(rot.inverse(thigh), shin)
-        local[:, foot] = rot.mul(rot.inverse(shin), stance.feet[side])
+        local[:, lower] = knee
+        local[:, foot] = rot.mul(rot.inverse(rot.mul(thigh, knee)), stance.feet[side])
     return local
-
-
-def _solve(start: Floats, goal: Floats, pole: Floats, upper: Floats, lower: Floats) -> tuple[Floats, Floats]:
-    """World rotations (F, 4) of thigh and shin; bones hang along -Y at rest, the knee is a hinge about X."""
-    a, b = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
-    line = goal - start
-    reach = np.clip(np.linalg.norm(line, axis=-1), abs(a - b) + _REACH, a + b - _REACH)
-    down = rot.normalize(line)
-    ahead = rot.normalize(pole - np.sum(pole * down, axis=-1, keepdims=True) * down)
-    bend = np.arccos(np.clip((a * a + reach**2 - b * b) / (2 * a * reach), -1, 1))[:, None]
-    knee = np.pi - np.arccos(np.clip((a * a + b * b - reach**2) / (2 * a * b), -1, 1))
-    along = np.cos(bend) * down + np.sin(bend) * ahead
-    front = np.cos(bend) * ahead - np.sin(bend) * down
-    thigh = rot.from_matrix(np.stack([rot.cross(-along, front), -along, front], -1))
-    return thigh, rot.mul(thigh, rot.from_axis_angle([1.0, 0.0, 0.0], knee))
 
 
 def knee_poles(posed: Posed, stance: Stance) -> dict[str, Floats]:
@@ -163,7 +148,7 @@ def lower_to_reach(root: Floats, local: Floats, stance: Stance) -> Floats:
         start = root + rot.rotate(local[:, 0], skeleton.offsets[skeleton.index(side + "UpLeg")])
         line = start - stance.ankles[side]
         flat = np.linalg.norm(line[:, [0, 2]], axis=-1)
-        highest = np.sqrt(np.maximum((length - _REACH) ** 2 - flat**2, 0.0))
+        highest = np.sqrt(np.maximum((length - KNEE_SLACK) ** 2 - flat**2, 0.0))
         least = max(least, float(np.percentile(line[:, 1] - highest, 95)))
     return root - np.array([0.0, max(least, 0.0), 0.0])
 

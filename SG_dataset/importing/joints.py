@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sg_blender_addon.core.bone_maps import FINGERS, SIDES, BoneMap, detect
+from sg_blender_addon.core.bone_maps import BoneMap, detect
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.skeleton import Skeleton
 
 _SEG_MIDDLE = {"Hips": "Hips", "Spine": "Chest", "Spine2": "Chest2", "Neck": "Neck", "Head": "Head"}

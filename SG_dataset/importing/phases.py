@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.compiler.compile import Phases
 from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.smooth import low_pass
-
-Floats = NDArray[np.floating[Any]]
+from SG_dataset.phases import Phases
 
 ANALYSIS_CUTOFF = 6.0  # Hz
 MOVES = 10.0  # cm that a hand must leave its place by to count as gesturing

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
@@ -18,9 +15,9 @@ import numpy as np
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.importing.clip import Clip, Options, import_clip
+from SG_dataset.processes import process_pool
 
 USUAL_WORKERS = 8  # each takes about 170 MB
-MOST_WORKERS = 61  # what Windows can wait for
 FEW_FILES = 12  # per worker: for fewer, starting it takes longer than it saves
 AHEAD = 4  # files per worker that may be finished before they are asked for
 
@@ -53,12 +50,12 @@ def convert(job: Job) -> Clip | UserError:
 def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | UserError, None, None]:
     """What `convert` gives for each job, in order; close the iterator when the rest is not wanted.
 
-    Workers are started afresh ("spawn"), so a script that asks for more than one needs a main guard.
+    A script that asks for more than one worker needs a main guard: see `process_pool`.
     """
     if workers < 2:
         yield from map(convert, jobs)
         return
-    pool = ProcessPoolExecutor(min(workers, MOST_WORKERS), multiprocessing.get_context("spawn"), _attend)
+    pool = process_pool(workers)
     waiting: deque[Future[Clip | UserError]] = deque()
     rest = iter(jobs)
     try:
@@ -75,16 +72,3 @@ def convert_all(jobs: Iterable[Job], workers: int) -> Generator[Clip | UserError
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _attend() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends when the parent is gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -11,21 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.bone_maps import FINGERS, SIDES
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rest_alignment import alignment
 from sg_blender_addon.core.skeleton import Skeleton, canonical
 from sg_blender_addon.core.target_rig import TargetRig
 from SG_dataset.compiler.rest import rest_pose
 from SG_dataset.importing.contact import HEAD_UP
-
-Floats = NDArray[np.floating[Any]]
 
 CHAINS = (("Hips", "Spine", "Spine1", "Spine2"), ("Spine2", "Neck", "Neck1", "Head"))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import move
+from sg_blender_addon.core.progress import Progress
 from SG_dataset import library as libraries
 from SG_dataset.build import picture
 from SG_dataset.importing.clip import Clip
@@ -29,14 +30,12 @@ SEG_LICENCE = "SeG data set: non-commercial research only, no redistribution (th
 UNKNOWN_LICENCE = "unknown: ask whoever made the motions before you pass them on"
 _HANDS = {"both": "two", "none": "none"}
 
-Progress = Callable[[int, int, str], None]  # files done, files in all, what is being read
-
 
 def import_folder(
     source: Path,
     target: Path,
     mapping: Path | None = None,
-    progress: Progress = lambda *_: None,
+    progress: Progress | None = None,
     workers: int = 1,
 ) -> ImportReport:
     """Import `source` into the folder `target`; returns what became of each file.
@@ -62,7 +61,9 @@ def import_folder(
     except OSError as error:
         raise _unwritable(target) from error
     try:
-        _Import(source, wishes, work, report, progress, workers or workers_for(work.files)).write(temporary)
+        _Import(source, wishes, work, report, progress or Progress(), workers or workers_for(work.files)).write(
+            temporary
+        )
         report.seconds = time.monotonic() - started
         _write_report(report, temporary)
         _copy_licences(source, temporary)
@@ -149,11 +150,11 @@ class _Import:
                         self._keep(planned, len(made), take, clip)
                 if made:
                     yield self._gesture(planned, made)
-        self.progress(self.work.files, self.work.files, "")
+        self.progress.stage("", 1.0)
 
     def _clip(self, take: Take, results: Iterator[Clip | UserError]) -> Clip | None:
         name = _name(take.path, self.source)
-        self.progress(self.done, self.work.files, name)
+        self.progress.stage(name, self.done / self.work.files)
         self.done += 1
         clip = next(results)
         if isinstance(clip, UserError):
@@ -224,14 +225,14 @@ def _copy_licences(source: Path, folder: Path) -> None:
 def _swap(temporary: Path, target: Path) -> None:
     """Put the finished folder in the place of the old one; the old one comes back if that fails."""
     if not target.exists():
-        os.replace(temporary, target)
+        move(temporary, target)
         return
     old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old-"))
-    os.replace(target, old / "library")
+    move(target, old / "library")
     try:
-        os.replace(temporary, target)
+        move(temporary, target)
     except OSError:
-        os.replace(old / "library", target)
+        move(old / "library", target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

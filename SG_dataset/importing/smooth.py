@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
 from sg_blender_addon.core import rotations as rot
-
-Floats = NDArray[np.floating[Any]]
+from sg_blender_addon.core.arrays import Floats
 
 CUTOFF = 9.0  # Hz: quick finger snaps and hand shakes stay below, sensor noise and solver flicker lie above
 SPIKE = np.radians(12.0)  # a joint that jumps away from its neighbours' mean by more and comes back is a glitch

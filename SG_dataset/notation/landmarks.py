@@ -7,14 +7,12 @@ hand sees them mirrored. A landmark follows its joint. Surfaces are those of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 
-Floats = NDArray[np.floating[Any]]
 Triple = tuple[float, float, float]
 
 

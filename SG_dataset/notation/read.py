@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.notation.landmarks import HAND_POINTS, LANDMARKS, TIP_POINTS, zone_place
 from SG_dataset.notation.records import Cycle, Example, GestureSpec, HandKey, Key, VariantSpec
 from SG_dataset.notation.shapes import shape_names
 
-Floats = NDArray[np.floating[Any]]
 Record = dict[str, Any]
 
 FOLDER = Path(__file__).parents[1] / "gestures"

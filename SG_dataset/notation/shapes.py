@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.skeleton import canonical
-
-Floats = NDArray[np.floating[Any]]
 
 FINGERS = ("index", "middle", "ring", "little")
 BONES = {"index": "Index", "middle": "Middle", "ring": "Ring", "little": "Pinky", "thumb": "Thumb"}

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 
 SIZES = ("starter", "reference")
 MODES = ("naive", "exact", "fast")
@@ -136,13 +137,14 @@ def _measured(task: dict[str, Any]) -> Row:
     return row
 
 
-class _Clock:
-    """Times stages; also the progress object that generation reports to, to see where level 0 ends.
+class _Clock(Progress):
+    """Times stages; generation reports to it, to see where level 0 ends.
 
     Beside the time that passed it takes the processor's, which with one thread hardly depends on what else is running.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.times: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
         self._last = time.perf_counter(), time.process_time()
@@ -158,9 +160,6 @@ class _Clock:
 
         if name == "generate":
             self.mark("level 0" if fraction <= LEVEL0_SHARE + 1e-9 else "levels 1-3")
-
-    def check(self) -> None:
-        """Nobody cancels a benchmark."""
 
 
 def _work(task: dict[str, Any]) -> Row:

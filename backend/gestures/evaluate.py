@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.gestures.classifier import Floats, fit, gesture_features, word_features
+from backend.gestures.classifier import fit, gesture_features, word_features
 from backend.gestures.embed import embedder
 from backend.gestures.retrieve import least_score
-from backend.gestures.texts import Inventory, Sample, samples_of
+from backend.gestures.texts import Sample, samples_of
+from sg_blender_addon.core.arrays import Floats32
+from SG_dataset.library import Library
 
 DENSITY = 0.5
 
@@ -45,7 +47,7 @@ class Report:
         )
 
 
-def evaluate(library: Inventory, folds: int = 6) -> Report:
+def evaluate(library: Library, folds: int = 6) -> Report:
     """Cross-validate on the library's example sentences."""
     gestures = [library.gestures[i] for i in sorted(library.gestures)]
     samples = samples_of(gestures)
@@ -70,7 +72,7 @@ def evaluate(library: Inventory, folds: int = 6) -> Report:
     return Report(len(gestures), len(found), *map(float, [*shares, left_alone]))
 
 
-def _judged(sample: Sample, which: Floats, pair: Floats) -> tuple[bool, ...]:
+def _judged(sample: Sample, which: Floats32, pair: Floats32) -> tuple[bool, ...]:
     """In the order of `Report`."""
     ranked = np.argsort(-pair.max(axis=0), kind="stable")
     given = np.argsort(-which[sample.index], kind="stable")

@@ -21,9 +21,10 @@ import requests
 import urllib3
 
 from backend.gestures.llm_answers import Answer, answer_schema, parse
-from backend.gestures.texts import GestureLike, Inventory
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
+from SG_dataset.library import Library
+from SG_dataset.records import Gesture
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 45.0
@@ -95,7 +96,7 @@ class _Refused(Exception):  # noqa: N818 - carries what the server said; handled
 
 def ask(
     sentences: Sequence[Sequence[str]],
-    library: Inventory,
+    library: Library,
     url: str,
     model: str = "",
     key: str = "",
@@ -142,7 +143,7 @@ class _Asker:
     """All sentences of one job."""
 
     def __init__(
-        self, server: _Server, library: Inventory, sentences: Sequence[Sequence[str]], most: int, seed: int
+        self, server: _Server, library: Library, sentences: Sequence[Sequence[str]], most: int, seed: int
     ) -> None:
         self.server, self.sentences, self.most, self.seed = server, sentences, most, seed
         self.ids = sorted(library.gestures)
@@ -248,7 +249,7 @@ class _Asker:
         return "\n".join(line for line in lines if line)
 
 
-def _described(gesture: GestureLike) -> str:
+def _described(gesture: Gesture) -> str:
     meanings = "; ".join(list(gesture.meanings)[:3])
     return f"{gesture.id} {gesture.label}: {meanings}" if meanings else f"{gesture.id} {gesture.label}"
 

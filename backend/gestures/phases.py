@@ -9,12 +9,13 @@ plays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from SG_dataset.phases import Phases
 
 LEAST_PREPARATION = 0.5  # of its natural length
 LEAST_HOLD = 0.2
@@ -22,19 +23,6 @@ LEAST_RETRACTION = 0.5
 SHORTEST_RAMP = 0.25  # s that arms need to get anywhere, even where a clip starts in its stroke
 LONGEST_EXTRA_HOLD = 1.0  # s that a stretched gesture holds longer before everything slows down
 _GAP = 1e-3
-
-
-class PhaseTimes(Protocol):
-    """What a library variant says about its phases: seconds from its first frame."""
-
-    @property
-    def stroke_start(self) -> float: ...
-    @property
-    def stroke(self) -> float: ...
-    @property
-    def stroke_end(self) -> float: ...
-    @property
-    def retraction(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,7 @@ class Lengths:
     retraction: float
 
     @classmethod
-    def of(cls, phases: PhaseTimes, seconds: float) -> Lengths:
+    def of(cls, phases: Phases, seconds: float) -> Lengths:
         stroke_start = max(phases.stroke_start, 0.0)
         return cls(
             max(stroke_start, SHORTEST_RAMP),
@@ -115,7 +103,7 @@ class Placement:
 
     @classmethod
     def of(
-        cls, phases: PhaseTimes, seconds: float, start: float, stroke: float, end: float, last: float = np.inf
+        cls, phases: Phases, seconds: float, start: float, stroke: float, end: float, last: float = np.inf
     ) -> Placement:
         """`last` is the timeline's end. A gesture that touches an end of the timeline is cut there, not squeezed:
         the character is already moving when the shot begins, or still holding when it ends."""
@@ -136,7 +124,7 @@ class Placement:
             (0.0, max(phases.stroke_start, 0.0), phases.stroke, phases.stroke_end, phases.retraction, seconds),
         )
 
-    def source_times(self, times: Array) -> Array:
+    def source_times(self, times: Floats) -> Floats:
         """Seconds of the clip (N,) to show at timeline `times` (N,): smooth and never backwards."""
         here = [self.start, self.stroke_start, self.stroke, self.stroke_end, self.retraction, self.end]
         knots = [(here[0], self.source[0])]
@@ -147,17 +135,17 @@ class Placement:
         if len(x) < 2:
             return np.full(len(times), self.source[0])
         curve = PchipInterpolator(x, y, extrapolate=False)
-        result: Array = curve(np.clip(times, x[0], x[-1]))
+        result: Floats = curve(np.clip(times, x[0], x[-1]))
         return result
 
-    def weight(self, times: Array) -> Array:
+    def weight(self, times: Floats) -> Floats:
         """Share (N,) of the gesture in the pose: minimum-jerk up in the preparation, 1 from stroke to hold's end,
         minimum-jerk down in the retraction."""
         up = (times - self.start) / max(self.stroke_start - self.start, _GAP)
         down = (self.end - times) / max(self.end - self.retraction, _GAP)
         return minimum_jerk(up) * minimum_jerk(down)
 
-    def lead(self, times: Array) -> Array:
+    def lead(self, times: Floats) -> Floats:
         """Timeline times (N,) shifted so that a half-blended arm aims for where the gesture is going.
 
         Clips rise from hanging arms; mixing that with arms that are already up would dip first. So the preparation
@@ -169,10 +157,3 @@ class Placement:
         span = max(self.end - self.retraction, _GAP)
         down = np.clip((self.end - times) / span, 0.0, 1.0)
         return np.where(times > self.retraction, self.end - span * (1 + down * down) / 2, shifted)
-
-
-def minimum_jerk(t: Array) -> Array:
-    """Smooth step of least jerk (Flash and Hogan 1985): 0 to 1 with zero speed and acceleration at both ends."""
-    t = np.clip(t, 0.0, 1.0)
-    result: Array = t * t * t * (10 + t * (6 * t - 15))
-    return result

@@ -13,58 +13,21 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
-from backend.gestures.phases import Lengths, PhaseTimes
+from backend.gestures.choice import Choice
+from backend.gestures.phases import Lengths
+from backend.speech.sentences import sentence_times
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.timeline import Alternative, Segment, Word
+from sg_blender_addon.core.timeline import Segment, Word
+from SG_dataset.library import Library
+from SG_dataset.records import Gesture, Variant
 
 LATEST = 0.1  # s that a stroke may be off its word
 STEPS = (0.0, 0.03, -0.03, 0.06, -0.06, LATEST, -LATEST)
 AFTER_SENTENCE = 0.5  # s that a hold may outlast its sentence
 BEFORE_SENTENCE = 0.2  # s that a preparation may reach back into the sentence before
-PAUSE = 0.8  # s of silence that end a sentence even without a full stop
-_STOPS = (".", "?", "!", "…", "。", "？", "！")
-
-
-class VariantLike(Protocol):
-    @property
-    def number(self) -> int: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def phases(self) -> PhaseTimes: ...
-    @property
-    def hand(self) -> str: ...
-    def motion(self) -> Motion: ...
-
-
-class GestureLike(Protocol):
-    @property
-    def label(self) -> str: ...
-    @property
-    def variants(self) -> Sequence[VariantLike]: ...
-
-
-class LibraryLike(Protocol):
-    @property
-    def gestures(self) -> Mapping[str, GestureLike]: ...
-
-
-class ChoiceLike(Protocol):
-    """A gesture that the retriever wants on a word."""
-
-    @property
-    def word_index(self) -> int: ...
-    @property
-    def gesture_id(self) -> str: ...
-    @property
-    def confidence(self) -> float: ...
-    @property
-    def alternatives(self) -> tuple[Alternative, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -87,19 +50,7 @@ class _Placed:
         return self.lengths.before if self.segment.locked else self.lengths.least_before
 
 
-def sentences(words: Sequence[Word]) -> list[tuple[float, float]]:
-    """For each word the start and end (s) of its sentence; a long pause ends one too."""
-    bounds: list[tuple[float, float]] = []
-    first = 0
-    for i, word in enumerate(words):
-        last = i == len(words) - 1
-        if last or word.text.rstrip("\"'”’)»]").endswith(_STOPS) or words[i + 1].start - word.end > PAUSE:
-            bounds += [(words[first].start, word.end)] * (i + 1 - first)
-            first = i + 1
-    return bounds
-
-
-def find_variant(library: LibraryLike, gesture_id: str, number: int) -> VariantLike:
+def find_variant(library: Library, gesture_id: str, number: int) -> Variant:
     """The variant of that number; UserError if the library has no such gesture or variant."""
     gesture = library.gestures.get(gesture_id)
     for variant in gesture.variants if gesture is not None else ():
@@ -113,9 +64,9 @@ def find_variant(library: LibraryLike, gesture_id: str, number: int) -> VariantL
 
 
 def place(
-    choices: Sequence[ChoiceLike],
+    choices: Sequence[Choice],
     words: Sequence[Word],
-    library: LibraryLike,
+    library: Library,
     seconds: float,
     *,
     seed: int = 0,
@@ -158,7 +109,7 @@ def place(
     return _times(kept, words, seconds), warnings
 
 
-def _fixed(segment: Segment, library: LibraryLike) -> _Placed:
+def _fixed(segment: Segment, library: Library) -> _Placed:
     if not (
         np.isfinite([segment.start, segment.stroke, segment.end]).all()
         and segment.start <= segment.stroke <= segment.end
@@ -179,8 +130,8 @@ def _count(used: dict[tuple[str, int], int], segment: Segment) -> None:
 
 
 def _fit(
-    choice: ChoiceLike,
-    gesture: GestureLike,
+    choice: Choice,
+    gesture: Gesture,
     word: Word,
     kept: Sequence[_Placed],
     seconds: float,
@@ -209,13 +160,13 @@ def _fit(
             variant = min(scored, key=lambda item: item[:2])[2]
             segment = Segment(
                 choice.gesture_id, gesture.label, variant.number, word.text, choice.word_index,
-                stroke, stroke, stroke, choice.confidence, tuple(choice.alternatives),
+                stroke, stroke, stroke, choice.confidence, choice.alternatives,
             )  # fmt: skip
             return _Placed(segment, stroke, Lengths.of(variant.phases, variant.seconds))
     return None
 
 
-def _make_room(kept: list[_Placed], onset: float, library: LibraryLike) -> list[_Placed]:
+def _make_room(kept: list[_Placed], onset: float, library: Library) -> list[_Placed]:
     """The same gestures, but the one before a word in the variant after which the next may soonest take over."""
     before = max((k for k in kept if k.stroke <= onset), key=lambda k: k.stroke, default=None)
     if before is None or before.segment.locked:
@@ -250,7 +201,7 @@ def _squeeze(lengths: Lengths, stroke: float, kept: Sequence[_Placed]) -> float 
 
 def _times(kept: Sequence[_Placed], words: Sequence[Word], seconds: float) -> list[Segment]:
     """Starts and ends: natural lengths, given way to sentence bounds and neighbours."""
-    bounds = sentences(words)
+    bounds = sentence_times(words)
     sentence_ends = [end for _, end in bounds]
     starts, holds_end, ends = [], [], []
     for item in kept:

@@ -8,18 +8,18 @@ is better than none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.gestures.choice import Choice
 from backend.gestures.classifier import scorer_for
 from backend.gestures.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
-from backend.gestures.texts import Inventory
-from backend.speech.sentences import is_english, split_sentences
+from backend.speech.sentences import is_english, split_pieces
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Alternative, Word
+from SG_dataset.library import Library
 
 METHODS = ("embedded", "openai", "off")
 ALTERNATIVES = 5
@@ -35,22 +35,10 @@ REPEAT_LOSS = 0.6
 REPEAT_SECONDS = 20.0
 SENTENCES = 16  # scored at once: well under a second until a cancel is seen
 
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A gesture for a word; `alternatives` are the next best for the same word, best first."""
-
-    word_index: int
-    gesture_id: str
-    confidence: float
-    alternatives: tuple[Alternative, ...] = ()
-
 
 def choose(
     words: Sequence[Word],
-    library: Inventory,
+    library: Library,
     method: str = "embedded",
     density: float = 0.5,
     seed: int = 0,
@@ -79,14 +67,14 @@ def choose(
 
 def _asked(
     words: Sequence[Word],
-    library: Inventory,
+    library: Library,
     density: float,
     seed: int,
     progress: Progress | None,
     server: tuple[str, str, str],
 ) -> tuple[list[Choice], list[str]]:
     """A language model's choices. Where it fails there are none: its user chose it over the embedded retriever."""
-    spans = split_sentences(words)
+    spans = split_pieces(words)
     sentences = [[words[i].text for i in span] for span in spans]
     most = max(1, round(density * MAX_PER_SENTENCE))
     try:
@@ -107,7 +95,7 @@ def _asked(
 
 
 def _embedded(
-    words: Sequence[Word], library: Inventory, density: float, seed: int, progress: Progress | None
+    words: Sequence[Word], library: Library, density: float, seed: int, progress: Progress | None
 ) -> tuple[list[Choice], list[str]]:
     try:
         scorer = scorer_for(library, progress)
@@ -115,9 +103,9 @@ def _embedded(
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
     if not scorer.understands([w.text for w in words]):
         return [], [ONLY_ENGLISH]
-    spans = split_sentences(words)
+    spans = split_pieces(words)
     ids, labels = scorer.ids, scorer.labels
-    worth = np.zeros(len(words), np.float32)
+    salience = np.zeros(len(words), np.float32)
     which = np.zeros((len(words), len(ids)), np.float32)
     for start in range(0, len(spans), SENTENCES):
         batch = spans[start : start + SENTENCES]
@@ -125,8 +113,8 @@ def _embedded(
             progress.stage("Choosing gestures", start / len(spans))
         scored = scorer.score([[words[i].text for i in span] for span in batch])
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
-            worth[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
-    return select(words, worth, which, ids, labels, density, seed), []
+            salience[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
+    return select(words, salience, which, ids, labels, density, seed), []
 
 
 def least_score(density: float) -> float:
@@ -136,8 +124,8 @@ def least_score(density: float) -> float:
 
 def select(
     words: Sequence[Word],
-    worth: Floats,
-    which: Floats,
+    salience: Floats32,
+    which: Floats32,
     ids: Sequence[str],
     labels: Sequence[str],
     density: float,
@@ -145,10 +133,10 @@ def select(
 ) -> list[Choice]:
     """Pick the best (word, gesture) pairs greedily: confident first, apart in time, not the same gesture over and over.
 
-    `worth` (n,) and `which` (n, G) as from `Scorer.score`.
+    `salience` (n,) and `which` (n, G) as from `Scorer.score`.
     """
     jitter = 1.0 + 0.01 * np.random.default_rng(seed).standard_normal(which.shape).astype(np.float32)
-    scores = worth[:, None] * which * jitter
+    scores = salience[:, None] * which * jitter
     threshold = least_score(density)
     budget = max(1, round(density * MOST_PER_SECOND * (words[-1].end - words[0].start)))
     spacing = CLOSEST_SECONDS + 1.5 * (1.0 - density)
@@ -162,14 +150,14 @@ def select(
         scores[np.abs(starts - starts[i]) < spacing] = 0.0
         age = np.abs(starts - starts[i])
         scores[:, g] *= 1.0 - REPEAT_LOSS * np.exp(-age / REPEAT_SECONDS)
-    return [_choice(i, g, score, worth, which, ids, labels) for i, g, score in sorted(chosen)]
+    return [_choice(i, g, score, salience, which, ids, labels) for i, g, score in sorted(chosen)]
 
 
 def _choice(
-    i: int, g: int, score: float, worth: Floats, which: Floats, ids: Sequence[str], labels: Sequence[str]
+    i: int, g: int, score: float, salience: Floats32, which: Floats32, ids: Sequence[str], labels: Sequence[str]
 ) -> Choice:
     ranked = [int(k) for k in np.argsort(-which[i], kind="stable")[: ALTERNATIVES + 1] if k != g and which[i, k] > 0.0][
         :ALTERNATIVES
     ]
-    others = tuple(Alternative(ids[k], labels[k], float(worth[i] * which[i, k])) for k in ranked)
+    others = tuple(Alternative(ids[k], labels[k], float(salience[i] * which[i, k])) for k in ranked)
     return Choice(i, ids[g], min(score, 1.0), others)

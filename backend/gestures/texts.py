@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.open import open_library
+from SG_dataset.records import Gesture
 
 TRIGGERS = Path(__file__).with_name("triggers.txt")
 PLAIN_SPEECH = Path(__file__).with_name("plain_speech.txt")
@@ -18,33 +18,6 @@ PLAIN_SPEECH = Path(__file__).with_name("plain_speech.txt")
 PHRASE_WEIGHT = 0.5
 # So many sentences with a marked word tell which words are gestured on; a library with fewer borrows our sentences.
 ENOUGH_MARKED = 30
-
-
-class ExampleLike(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def word(self) -> str: ...
-
-
-class GestureLike(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def meanings(self) -> Sequence[str]: ...
-    @property
-    def examples(self) -> Sequence[ExampleLike]: ...
-
-
-class Inventory(Protocol):
-    """What retrieval needs of a gesture library (`SG_dataset.library.Library` is one)."""
-
-    @property
-    def gestures(self) -> Mapping[str, GestureLike]: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +48,7 @@ def marked_index(words: Sequence[str], mark: str) -> int:
     return next((i for i, w in enumerate(have) if parts and len(w) > 2 and parts[0].startswith(w)), -1)
 
 
-def samples_of(gestures: Sequence[GestureLike]) -> list[Sample]:
+def samples_of(gestures: Sequence[Gesture]) -> list[Sample]:
     """Everything the library says about its gestures, as samples, and plain speech; `gesture` counts the sequence.
 
     Where it hardly says on which words one gestures, our own library's sentences are added, without their gestures.

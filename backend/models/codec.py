@@ -19,6 +19,7 @@ from backend.models.tokenizer import MARGIN, Tokenizer, VectorQuantizedPart
 from backend.models.weights import Weights
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import blocks, empty
 
 Smoothing = Literal["none", "latent", "frames"]
@@ -64,7 +65,7 @@ def decode_standardised(
     inserts: Inserts = (),
     stride: int = 1,
     piece: int = PIECE,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Codes (2, levels, T) to standardised motion vectors (8 T, 219).
 
@@ -83,10 +84,10 @@ def decode_standardised(
             # an insert that ends in this piece or near it; the rest lies outside of what the piece can see
             near = [(s - low, e - low) for s, e in inserts if low < e <= high and (e - low >= 15 or low == 0)]
             parts = []
-            for part, tokens in zip(tokenizer.parts, codes, strict=True):
+            for part, part_codes in zip(tokenizer.parts, codes, strict=True):
                 if progress is not None:
                     progress.check()
-                piece_codes = torch.from_numpy(tokens[:, low:high].copy()).to(device)
+                piece_codes = torch.from_numpy(part_codes[:, low:high].copy()).to(device)
                 latents = _part_latents(part, piece_codes, smoothing, near, stride)
                 parts.append(part.deconvolve(latents[None])[0])
             frames = tokenizer.join(*parts).float().cpu().numpy()
@@ -122,7 +123,7 @@ def decode_codes(
     inserts: Inserts = (),
     smoothing: Smoothing | None = None,
     exact: bool = False,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Codes (2, levels, T) to raw motion vectors (8 T, 219). exact: the reference's stride of one token.
 

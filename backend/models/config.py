@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Self
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.records import Range, Reader
 
 FPS = 60
 FRAMES_PER_TOKEN = 8
@@ -13,9 +14,19 @@ TOKENS_PER_SECOND = FPS / FRAMES_PER_TOKEN
 AUDIO_FEATURES = 437
 STREAMS = 3  # audio, body, hands
 
+_HINT = "Get the weights again, or train them again with this version."
+
+Size = Annotated[int, Range(0, 1_000_000)]
+Share = Annotated[float, Range(0, 1)]
+
 
 def _fail(message: str) -> UserError:
-    return UserError(message, "Get the weights again, or train them again with this version.", "bad_weights")
+    return UserError(message, _HINT, "bad_weights")
+
+
+def _reader(name: str) -> Reader:
+    what = f"weights' description of {name}"
+    return Reader(f"The {what}", f"In the {what}", _HINT, "bad_weights")
 
 
 @dataclass(frozen=True)
@@ -27,21 +38,8 @@ class Config:
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Raises UserError for unknown or missing names and for values of another type."""
-        if not isinstance(data, dict):
-            raise _fail(f"The weights' description of {cls.__name__} is not an object.")
-        kinds = {f.name: f.type for f in fields(cls)}
-        unknown = sorted(set(data) - set(kinds))
-        if unknown:
-            raise _fail(f"The weights' description of {cls.__name__} has an unknown entry {unknown[0]!r}.")
-        for name, value in data.items():
-            wanted = (int,) if kinds[name] == "int" else (int, float)
-            if isinstance(value, bool) or not isinstance(value, wanted) or value < 0:
-                raise _fail(f"The weights' description of {cls.__name__} has a wrong {name}: {value!r}.")
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise _fail(f"The weights' description of {cls.__name__} is incomplete ({error}).") from error
+        """Raises UserError for unknown or missing names, values of another type and sizes out of reason."""
+        return _reader(cls.__name__).read(cls, data)
 
     def _divides(self, heads: int, width: int) -> None:
         if heads < 1 or width < 1 or width % heads:
@@ -52,16 +50,16 @@ class Config:
 class PartConfig(Config):
     """One residual VQ-VAE (body or hands). Defaults are the reference's sizes, apart from channels and layers."""
 
-    channels: int
-    layers: int
-    width: int = 512
-    feed_forward: int = 2048
-    heads: int = 4
-    codes: int = 512
-    levels: int = 4
-    window: int = 15
-    positions: int = 120
-    dropout: float = 0.1
+    channels: Size
+    layers: Size
+    width: Size = 512
+    feed_forward: Size = 2048
+    heads: Size = 4
+    codes: Size = 512
+    levels: Size = 4
+    window: Size = 15
+    positions: Size = 120
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
         self._divides(self.heads, self.width)
@@ -88,24 +86,22 @@ class TokenizerConfig:
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        if not isinstance(data, dict) or set(data) != {"body", "hands"}:
-            raise _fail("The weights' description of the tokenizer must have the parts body and hands.")
-        return cls(PartConfig.from_json(data["body"]), PartConfig.from_json(data["hands"]))
+        return _reader(cls.__name__).read(cls, data)
 
 
 @dataclass(frozen=True)
 class Level0Config(Config):
     """The cross-conditional GPT. `window` counts time steps per stream."""
 
-    width: int = 768
-    heads: int = 12
-    base_layers: int = 6
-    head_layers: int = 6
-    feed_forward: int = 3072
-    window: int = 14
-    audio: int = AUDIO_FEATURES
-    codes: int = 512
-    dropout: float = 0.1
+    width: Size = 768
+    heads: Size = 12
+    base_layers: Size = 6
+    head_layers: Size = 6
+    feed_forward: Size = 3072
+    window: Size = 14
+    audio: Size = AUDIO_FEATURES
+    codes: Size = 512
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
         self._divides(self.heads, self.width)
@@ -115,15 +111,15 @@ class Level0Config(Config):
 class FineConfig(Config):
     """The transformer that predicts code level `level` (1..3) from the levels below it."""
 
-    level: int
-    width: int = 768
-    heads: int = 12
-    layers: int = 6
-    feed_forward: int = 3072
-    window: int = 15
-    audio: int = AUDIO_FEATURES
-    codes: int = 512
-    dropout: float = 0.1
+    level: Size
+    width: Size = 768
+    heads: Size = 12
+    layers: Size = 6
+    feed_forward: Size = 3072
+    window: Size = 15
+    audio: Size = AUDIO_FEATURES
+    codes: Size = 512
+    dropout: Share = 0.1
 
     def __post_init__(self) -> None:
         self._divides(self.heads, self.width)

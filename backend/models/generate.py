@@ -30,6 +30,7 @@ from backend.models.sampling import Sampling, pick, pick_rank, reference_ranks, 
 from backend.models.threads import FreeThreads, free_threads
 from backend.models.weights import Weights, expected_shapes
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 
 CONTEXT = 13  # tokens level 0 looks back on, one less than it was trained with, as the reference does
 SHIFT = 7
@@ -112,7 +113,7 @@ def generate_codes(
     top_p: float | None = None,
     exact: bool = False,
     ranks: npt.ArrayLike | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Codes:
     """Raw audio features (T, 437) to codes (2 parts, levels, T).
 
@@ -138,7 +139,7 @@ def generate_many(
     sampling: Sampling | None = None,
     exact: bool = False,
     ranks: Sequence[npt.NDArray[np.int64]] | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> list[Codes]:
     """Several clips side by side in level 0, each as `generate_codes` would alone. Clips may differ in length."""
     clips = [_standardised(weights, audio) for audio in audios]
@@ -163,7 +164,7 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
         raise UserError(message, code="bad_features")
     if not np.all(np.isfinite(audio)):
         raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_features")
-    return weights.hear(audio)
+    return weights.standardise_audio(audio)
 
 
 @dataclass(frozen=True)
@@ -191,13 +192,13 @@ def grow(
     """
     cache = engine.cache(len(past))
     new: list[Tensor] = []
-    tokens, heard = past, audio[:, : past.shape[2]]
+    codes, heard = past, audio[:, : past.shape[2]]
     for i in range(numbers.shape[1]):
         if check is not None:
             check()
-        logits = engine.append(cache, heard, tokens)
+        logits = engine.append(cache, heard, codes)
         new.append(torch.stack([draw(part, numbers[:, i, j]) for j, part in enumerate(logits)], dim=1))
-        tokens = new[-1][:, :, None]
+        codes = new[-1][:, :, None]
         heard = audio[:, past.shape[2] + i : past.shape[2] + i + 1]
     return torch.stack(new, dim=2)
 
@@ -205,7 +206,7 @@ def grow(
 class _Run:
     """One call of `generate_many`."""
 
-    def __init__(self, engine: Engine, progress: Any, threads: FreeThreads) -> None:
+    def __init__(self, engine: Engine, progress: Progress | None, threads: FreeThreads) -> None:
         self.engine, self.progress, self.threads = engine, progress, threads
 
     def _check(self) -> None:

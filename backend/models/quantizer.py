@@ -146,13 +146,6 @@ class ResidualQuantizer(nn.Module):
             state[f"{i}.sums"], state[f"{i}.counts"] = book.sums.clone(), book.counts.clone()
         return state
 
-    def continue_from_codebooks(self) -> None:
-        """Go on training loaded weights whose training state is gone: every entry counts as won once."""
-        for book in self.books():
-            book.sums.copy_(book.k)
-            book.counts.fill_(1.0)
-        self.started = True
-
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         for i, book in enumerate(self.books()):
             book.sums.copy_(state[f"{i}.sums"])

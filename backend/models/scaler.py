@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
-
-Array = npt.NDArray[np.floating]
 
 # Below this a body slot does not move at all (the "InHand" bones: their scale is rounding error, 1e-8 and less).
 BODY_CONSTANT = 1e-6
@@ -23,8 +22,8 @@ _BLOCK = 4096
 class Scaler:
     """mean, scale: float64 (D,); constant: bool (D,), columns that are 0 standardised and `mean` when restored."""
 
-    mean: Array
-    scale: Array
+    mean: Floats
+    scale: Floats
     constant: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -102,7 +101,7 @@ class Scaler:
         return cls(mean, scale, constant)
 
 
-def _column(values: npt.ArrayLike) -> Array:
+def _column(values: npt.ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64).reshape(-1)
 
 

@@ -225,7 +225,3 @@ class Tokenizer(nn.Module):
         body_in, hands_in = self.split(motion)
         body, hands = self.vqvae_body(body_in), self.vqvae_hands(hands_in)
         return TokenizerOutput(self.join(body.motion, hands.motion), body, hands)
-
-    def encode_windows(self, motion: Tensor) -> Tensor:
-        """Windows (B, 8 L, 219) to codes (2, levels, B, L)."""
-        return torch.stack([p.encode(x) for p, x in zip(self.parts, self.split(motion), strict=True)])

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +32,7 @@ from backend.models.quantizer import Codebook
 from backend.models.scaler import Scaler
 from backend.models.tokenizer import Tokenizer
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
 
 FORMAT = 1
 DESCRIPTION = "weights.json"
@@ -184,7 +183,7 @@ class Weights:
         assert self.folder is not None
         return _read(self.folder / f"{name}.safetensors")
 
-    def hear(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def standardise_audio(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Raw audio features (T, 437) as the generators want them: standardised, `lookahead` tokens early.
 
         Past the end the last row is held.
@@ -222,21 +221,14 @@ class Weights:
         Each file is written beside its place and moved there, the description last. Returns the info with its hash.
         """
         where = Path(folder)
-        try:
-            where.mkdir(parents=True, exist_ok=True)
-            entries = {}
-            for name, config in self.configs.items():
-                state = {k: _to_disk(k, v, dtype) for k, v in self.state(name).items()}
-                digest = _write_tensors(where / f"{name}.safetensors", state)
-                entries[name] = {"sha256": digest, "config": config.to_json()}
-            data = self._describe(entries)
-            write_atomically(where / DESCRIPTION, data)
-        except OSError as error:
-            raise UserError(
-                f"The weights could not be written to {where}: {error.strerror or error}.",
-                "Choose a folder you may write to, on a disk with room.",
-                "cannot_write",
-            ) from error
+        entries = {}
+        for name, config in self.configs.items():
+            state = {k: _to_disk(k, v, dtype) for k, v in self.state(name).items()}
+            digest = _write_tensors(where / f"{name}.safetensors", state)
+            entries[name] = {"sha256": digest, "config": config.to_json()}
+        data = self._describe(entries)
+        with replacing(where / DESCRIPTION) as temporary:
+            temporary.write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
         return WeightsInfo(**{**asdict(self.info), "sha256": digest})
 
@@ -263,19 +255,6 @@ def ahead(rows: npt.NDArray[np.float32], tokens: int) -> npt.NDArray[np.float32]
     return rows[np.minimum(np.arange(len(rows)) + tokens, len(rows) - 1)] if tokens else rows
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside the place and move there: a reader never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def _to_disk(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if name.endswith(".k"):
         dtype = torch.float32
@@ -283,15 +262,9 @@ def _to_disk(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _write_tensors(path: Path, state: dict[str, Tensor]) -> str:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         save_file(state, temporary)
-        temporary.chmod(0o644)  # safetensors writes for its owner alone; a studio shares its weights
-        digest = _sha256(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return digest
+        return _sha256(temporary)
 
 
 def _sha256(path: Path) -> str:

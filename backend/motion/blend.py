@@ -16,16 +16,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from backend.gestures.phases import Placement, minimum_jerk
-from backend.gestures.place import LibraryLike, VariantLike, find_variant
+from backend.gestures.phases import Placement
+from backend.gestures.place import find_variant
 from backend.motion.postprocess import make_continuous
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import NECK, SIDES, SPINE, TRUNK, arm_joints, arm_side, trunk_joints
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import Skeleton
 from sg_blender_addon.core.storage import copy, release
 from sg_blender_addon.core.timeline import Segment
+from SG_dataset.library import Library
+from SG_dataset.records import Variant
 
 # Share of the gesture in joints that also follow the speech, and the angle (degrees from the clip's first pose) from
 # which on the joint belongs to the gesture altogether: a bow bows, a nod nods.
@@ -36,15 +40,13 @@ FOOT_ANGLE = 14.0  # a foot that taps turns more, one that the body sways over t
 COLLAR_ANGLE = 8.0  # degrees: shoulders raised on purpose turn the collar bones more than this
 FACE_DISTANCE = 22.0  # cm from the head joint: a hand this near touches the face, so head and neck must be exact
 CODE_MARGIN = 0.4  # s over which a decoded gesture fades in: three tokens, the reach of the codes' own mixing
-_TORSO = ("Spine", "Spine1", "Spine2")
-_HEAD = ("Neck", "Neck1", "Head")
 
 
 @dataclass(frozen=True)
 class Shares:
     """How much of the gesture each joint takes (J,), 0..1, at full weight, and whether its legs and root take part."""
 
-    joints: Array
+    joints: Floats
     legs: bool
 
     @classmethod
@@ -54,25 +56,25 @@ class Shares:
         turned = np.degrees(rot.angle(rot.mul(rot.inverse(clip.rotations[:1]), clip.rotations))).max(axis=0)
         legs = any(
             turned[clip.skeleton.index(f"{side}{joint}")] > angle
-            for side in ("Right", "Left")
+            for side in SIDES
             for joint, angle in (("UpLeg", LEG_ANGLE), ("Foot", FOOT_ANGLE))
         )
-        torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _TORSO))
-        head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in _HEAD))
+        torso = _growing(TORSO_SHARE, TORSO_ANGLE, sum(turned[clip.skeleton.index(n)] for n in SPINE))
+        head = _growing(HEAD_SHARE, HEAD_ANGLE, sum(turned[clip.skeleton.index(n)] for n in NECK))
         if touches_face(clip, hand, stroke):
             head = 1.0
         # a shrug of the shoulders alone gestures with no hand, and yet with both collar bones
         sides = _sides(hand) or tuple(
-            side for side in ("right", "left") if turned[clip.skeleton.index(f"{side.title()}Shoulder")] > COLLAR_ANGLE
+            side for side in SIDES if turned[clip.skeleton.index(f"{side}Shoulder")] > COLLAR_ANGLE
         )
         joints = np.zeros(len(names))
         for i, name in enumerate(names):
-            if name in _TORSO:
+            if name in SPINE:
                 joints[i] = torso
-            elif name in _HEAD:
+            elif name in NECK:
                 joints[i] = head
-            elif _arm_side(name):
-                joints[i] = 1.0 if _arm_side(name) in sides else 0.0
+            elif arm_side(name):
+                joints[i] = 1.0 if arm_side(name) in sides else 0.0
             else:
                 joints[i] = 1.0 if legs else 0.0
         return cls(joints, legs)
@@ -85,28 +87,20 @@ def _growing(share: float, enough: float, angle: float) -> float:
 
 def _upper(skeleton: Skeleton) -> npt.NDArray[np.bool_]:
     """(J,) True for torso, head and arms."""
-    return np.array([n in _TORSO or n in _HEAD or bool(_arm_side(n)) for n in skeleton.names])
-
-
-def _arm_side(name: str) -> str:
-    for side in ("Right", "Left"):
-        if name.startswith(side) and not any(part in name for part in ("Leg", "Foot", "Toe")):
-            return side.lower()
-    return ""
+    return np.array([n in TRUNK or bool(arm_side(n)) for n in skeleton.names])
 
 
 def _sides(hand: str) -> tuple[str, ...]:
-    hand = hand.lower()
-    if hand in ("right", "left"):
+    """The sides whose hands gesture, as joints are named."""
+    hand = hand.title()
+    if hand in SIDES:
         return (hand,)
-    return () if hand in ("none", "head") else ("right", "left")
+    return () if hand in ("None", "Head") else SIDES
 
 
 def gesturing_joints(skeleton: Skeleton, hand: str) -> list[int]:
     """Joints of the gesturing arms, fingers included; of torso and head where no hand gestures."""
-    sides = _sides(hand)
-    chosen = [i for i, n in enumerate(skeleton.names) if _arm_side(n) in sides and _arm_side(n)]
-    return chosen or [i for i, n in enumerate(skeleton.names) if n in _TORSO or n in _HEAD]
+    return arm_joints(skeleton, *_sides(hand)) or trunk_joints(skeleton)
 
 
 def touches_face(clip: Motion, hand: str, around: float) -> bool:
@@ -116,18 +110,18 @@ def touches_face(clip: Motion, hand: str, around: float) -> bool:
     tips = moment.end_positions()[0]
     head = positions[clip.skeleton.index("Head")]
     for side in _sides(hand):
-        points = [positions[clip.skeleton.index(f"{side.capitalize()}Hand")]]
+        points = [positions[clip.skeleton.index(f"{side}Hand")]]
         points += [
             tip
             for tip, parent in zip(tips, clip.skeleton.end_parents, strict=True)
-            if clip.skeleton.names[parent].startswith(f"{side.capitalize()}Hand")
+            if clip.skeleton.names[parent].startswith(f"{side}Hand")
         ]
         if min(float(np.linalg.norm(p - head)) for p in points) < FACE_DISTANCE:
             return True
     return False
 
 
-def _mix(base: Array, clip: Array, weight: Array) -> Array:
+def _mix(base: Floats, clip: Floats, weight: Floats) -> Floats:
     """Mix (F, J, 4) by weight (F, J) in the space of rotation logarithms.
 
     A spherical interpolation turns wildly where two moving rotations come to be half a turn apart, which elbows and
@@ -147,7 +141,7 @@ def _window(rhythm: Motion, start: float, end: float) -> tuple[int, int]:
     return max(0, int(np.floor(start * rhythm.fps))), min(len(rhythm), int(np.ceil(end * rhythm.fps)) + 1)
 
 
-def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, variant: VariantLike) -> None:
+def _layer(rotations: Floats, roots: Floats, rhythm: Motion, placed: Placement, variant: Variant) -> None:
     """Lay one clip over `rotations` (F, J, 4) and `roots` (F, 3), in place."""
     first, last = _window(rhythm, placed.start, placed.end)
     if last <= first:
@@ -163,7 +157,7 @@ def _layer(rotations: Array, roots: Array, rhythm: Motion, placed: Placement, va
         roots[first:last] += weight[:, None] * (shown.root_positions - clip.root_positions[0])
 
 
-def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Placement, variant: VariantLike) -> None:
+def _layer_decoded(rotations: Floats, rhythm: Motion, decoded: Motion, placed: Placement, variant: Variant) -> None:
     """Lay the upper body of `decoded` (the same time, from codes) over the time of one gesture, in place."""
     start, end = placed.start - CODE_MARGIN / 2, placed.end + CODE_MARGIN / 2
     first, last = _window(rhythm, start, end)
@@ -176,7 +170,7 @@ def _layer_decoded(rotations: Array, rhythm: Motion, decoded: Motion, placed: Pl
     _mix_window(rotations[first:last], decoded.at(times).rotations, weight, placed, times)
 
 
-def _mix_window(window: Array, shown: Array, weight: Array, placed: Placement, times: Array) -> None:
+def _mix_window(window: Floats, shown: Floats, weight: Floats, placed: Placement, times: Floats) -> None:
     joints = np.flatnonzero(weight.max(axis=0) > 0)
     middle = int(np.searchsorted(times, (placed.stroke_start + placed.retraction) / 2))
     # Way in and way out may need different signs: they meet in the hold, where the weight does not change.
@@ -185,7 +179,7 @@ def _mix_window(window: Array, shown: Array, weight: Array, placed: Placement, t
             window[part, joints] = _mix(window[part, joints], shown[part][:, joints], weight[part][:, joints])
 
 
-def placement(segment: Segment, variant: VariantLike, seconds: float) -> Placement:
+def placement(segment: Segment, variant: Variant, seconds: float) -> Placement:
     """The phases of a segment on a timeline of `seconds`."""
     return Placement.of(variant.phases, variant.seconds, segment.start, segment.stroke, segment.end, seconds)
 
@@ -193,7 +187,7 @@ def placement(segment: Segment, variant: VariantLike, seconds: float) -> Placeme
 def blend(
     rhythm: Motion,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     *,
     decoded: Motion | None = None,
     progress: Progress | None = None,
@@ -219,6 +213,6 @@ def blend(
     return replace(rhythm, root_positions=roots, rotations=rotations)
 
 
-def placements(segments: Sequence[Segment], library: LibraryLike, seconds: float) -> list[Placement]:
+def placements(segments: Sequence[Segment], library: Library, seconds: float) -> list[Placement]:
     """The phases of all segments, in their order."""
     return [placement(s, find_variant(library, s.gesture_id, s.variant), seconds) for s in segments]

@@ -22,17 +22,19 @@ import torch
 
 from backend.cache import CodeCache
 from backend.gestures.phases import Placement
-from backend.gestures.place import LibraryLike, VariantLike, find_variant
+from backend.gestures.place import find_variant
 from backend.models.codec import encode_motion
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.weights import Weights
 from backend.motion.blend import gesturing_joints, placement
 from backend.motion.postprocess import fit_length, resample
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Segment
+from SG_dataset.library import Library
+from SG_dataset.records import Variant
 
 Codes = npt.NDArray[np.int64]
 
@@ -58,7 +60,7 @@ def token_span(placed: Placement, tokens: int) -> tuple[int, int]:
 
 
 def encode_clip(
-    weights: Weights, variant: VariantLike, placed: Placement, span: tuple[int, int], cache: CodeCache
+    weights: Weights, variant: Variant, placed: Placement, span: tuple[int, int], cache: CodeCache
 ) -> Codes:
     """Codes (2, levels, n) of a variant as it is placed, on the token grid of the timeline."""
     first, last = span
@@ -72,7 +74,7 @@ def encode_clip(
     return known.astype(np.int64)
 
 
-def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCache) -> float:
+def reconstruction_error(weights: Weights, variant: Variant, cache: CodeCache) -> float:
     """What encoding and decoding does to a variant: mean angle (degrees) of the gesturing arms' joints in the hold."""
     clip = variant.motion()
     key = _key(weights, clip, "error")
@@ -83,7 +85,7 @@ def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCach
         shift = PADDING * FRAMES_PER_TOKEN
         times = (np.arange(tokens * FRAMES_PER_TOKEN) - shift) / 60.0
         shown = clip.at(np.clip(times, 0.0, variant.seconds))
-        again = motion_of(weights, encode_motion(weights, shown))
+        again = decode(weights, encode_motion(weights, shown))
         stroke, rest = (shift + int(t * 60) for t in (placed.stroke_start, max(placed.retraction, placed.stroke)))
         window = slice(min(stroke, rest), max(stroke, rest) + 1)
         joints = gesturing_joints(clip.skeleton, variant.hand)
@@ -96,7 +98,7 @@ def reconstruction_error(weights: Weights, variant: VariantLike, cache: CodeCach
 def choose(
     weights: Weights,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     how: str,
     cache: CodeCache,
     progress: Progress | None = None,
@@ -111,7 +113,7 @@ def choose(
     return result
 
 
-def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: CodeCache) -> Segment:
+def measured(weights: Weights, segment: Segment, library: Library, cache: CodeCache) -> Segment:
     """The segment with "auto" turned into what does its gesture no harm; any other choice stands."""
     if segment.blend != "auto":
         return segment
@@ -121,16 +123,16 @@ def measured(weights: Weights, segment: Segment, library: LibraryLike, cache: Co
 
 
 def lay_over(
-    weights: Weights, tokens: Codes, segments: Sequence[Segment], library: LibraryLike, seconds: float, cache: CodeCache
+    weights: Weights, codes: Codes, segments: Sequence[Segment], library: Library, seconds: float, cache: CodeCache
 ) -> tuple[Codes, tuple[tuple[int, int], ...]]:
     """The rhythm's codes (2, levels, T) with the "codes" segments laid over them, and the gestures' token spans."""
-    merged, spans = tokens.copy(), []
+    merged, spans = codes.copy(), []
     for segment in sorted(segments, key=lambda s: s.start):
         if segment.blend != "codes":
             continue
         variant = find_variant(library, segment.gesture_id, segment.variant)
         placed = placement(segment, variant, seconds)
-        span = token_span(placed, tokens.shape[2])
+        span = token_span(placed, codes.shape[2])
         clip = encode_clip(weights, variant, placed, span, cache)
         _mix_borders(weights, merged, clip, span)
         merged[:, :, span[0] : span[1]] = clip
@@ -165,9 +167,9 @@ def _tensor(weights: Weights, codes: Codes) -> torch.Tensor:
 
 def decoded_motion(
     weights: Weights,
-    tokens: Codes,
+    codes: Codes,
     segments: Sequence[Segment],
-    library: LibraryLike,
+    library: Library,
     seconds: float,
     cache: CodeCache,
     *,
@@ -177,11 +179,11 @@ def decoded_motion(
     """The motion of the merged codes, frame by frame beside the rhythm at 60 fps; None where no segment wants it."""
     if not any(s.blend == "codes" for s in segments):
         return None
-    merged, spans = lay_over(weights, tokens, segments, library, seconds, cache)
-    return fit_length(motion_of(weights, merged, exact=exact, inserts=spans, progress=progress), seconds)
+    merged, spans = lay_over(weights, codes, segments, library, seconds, cache)
+    return fit_length(decode(weights, merged, exact=exact, inserts=spans, progress=progress), seconds)
 
 
-def tokens_of(weights: Weights, rhythm: Motion) -> Codes:
+def codes_of(weights: Weights, rhythm: Motion) -> Codes:
     """Codes of a rhythm that only its motion is known of; held at its end to whole tokens."""
     motion = resample(rhythm, 60.0)
     tokens = int(np.ceil(len(motion) / FRAMES_PER_TOKEN))

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from backend.gestures.phases import minimum_jerk
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core import two_bone
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import Skeleton
 from sg_blender_addon.core.storage import blocks, copy
 
@@ -38,7 +39,7 @@ class Leg:
     hip: int
     knee: int
     foot: int
-    toe: Array
+    toe: Floats
 
 
 def legs(skeleton: Skeleton) -> tuple[Leg, Leg]:
@@ -52,7 +53,7 @@ def legs(skeleton: Skeleton) -> tuple[Leg, Leg]:
     return leg("Right"), leg("Left")
 
 
-def chain(motion: Motion, leg: Leg) -> tuple[Array, Array, Array, Array, Array]:
+def chain(motion: Motion, leg: Leg) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """World hip, knee and ankle positions (F, 3) and world rotations of thigh's parent (the root) and foot (F, 4)."""
     root = motion.rotations[:, 0]
     thigh = rot.mul(root, motion.rotations[:, leg.hip])
@@ -64,7 +65,7 @@ def chain(motion: Motion, leg: Leg) -> tuple[Array, Array, Array, Array, Array]:
     return hip, knee, ankle, root, rot.mul(shin, motion.rotations[:, leg.foot])
 
 
-def leg_path(motion: Motion, leg: Leg) -> tuple[Array, Array, Array]:
+def leg_path(motion: Motion, leg: Leg) -> tuple[Floats, Floats, Floats]:
     """World hip and ankle positions (F, 3) and foot rotations (F, 4) of a motion of any length."""
     frames = len(motion)
     hip, ankle, foot = np.empty((frames, 3)), np.empty((frames, 3)), np.empty((frames, 4))
@@ -73,13 +74,13 @@ def leg_path(motion: Motion, leg: Leg) -> tuple[Array, Array, Array]:
     return hip, ankle, foot
 
 
-def runs(mask: Array) -> list[tuple[int, int]]:
+def runs(mask: Floats) -> list[tuple[int, int]]:
     """Start and end (excluded) of each run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def contacts(ankle: Array, rest_height: float, fps: float) -> list[tuple[int, int]]:
+def contacts(ankle: Floats, rest_height: float, fps: float) -> list[tuple[int, int]]:
     """Frame ranges in which a foot stands, from its ankle's path (F, 3)."""
     smooth = gaussian_filter1d(ankle, 0.05 * fps, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(smooth, axis=0)[:, [0, 2]], axis=1) * fps if len(ankle) > 1 else np.zeros(1)
@@ -91,7 +92,7 @@ def contacts(ankle: Array, rest_height: float, fps: float) -> list[tuple[int, in
     return [piece for a, b in found for piece in _without_drift(smooth, a, b, fps)]
 
 
-def _without_drift(ankle: Array, start: int, end: int, fps: float) -> list[tuple[int, int]]:
+def _without_drift(ankle: Floats, start: int, end: int, fps: float) -> list[tuple[int, int]]:
     """Split a contact whose foot creeps too far: it is lifted for a short step and set down again."""
     found, step = [], round(STEP_SECONDS * fps)
     while (away := _drifted(ankle, start, end)) is not None and away + step < end:
@@ -100,7 +101,7 @@ def _without_drift(ankle: Array, start: int, end: int, fps: float) -> list[tuple
     return [*found, (start, end)]
 
 
-def _drifted(ankle: Array, start: int, end: int) -> int | None:
+def _drifted(ankle: Floats, start: int, end: int) -> int | None:
     """The first frame of start..end that is too far from where the foot was set down at `start`."""
     for part in blocks(end - start):
         near = ankle[start + part.start : start + part.stop]
@@ -111,8 +112,8 @@ def _drifted(ankle: Array, start: int, end: int) -> int | None:
 
 
 def _targets(
-    ankle: Array, foot: Array, spans: list[tuple[int, int]], leg: Leg, skeleton: Skeleton
-) -> tuple[Array, Array]:
+    ankle: Floats, foot: Floats, spans: list[tuple[int, int]], leg: Leg, skeleton: Skeleton
+) -> tuple[Floats, Floats]:
     """Where the ankle (F, 3) and the foot's world rotation (F, 4) should be."""
     rest = skeleton.rest_positions()[leg.foot]
     floor = rest[1] + leg.toe[1]
@@ -148,7 +149,7 @@ def _targets(
     return target, turned
 
 
-def solve(motion: Motion, leg: Leg, target: Array, foot: Array) -> Array:
+def solve(motion: Motion, leg: Leg, target: Floats, foot: Floats) -> Floats:
     """Local rotations (F, 3, 4) of thigh, shin and foot that bring the ankle to `target` and the foot to `foot`."""
     hip, knee, ankle, root, _ = chain(motion, leg)
     upper = float(np.linalg.norm(motion.skeleton.offsets[leg.knee]))
@@ -158,22 +159,16 @@ def solve(motion: Motion, leg: Leg, target: Array, foot: Array) -> Array:
     # The knee bends about an axis across the leg; near a straight leg the cross product is noise, so the thigh's own
     # X axis (the rest pose's hinge) is mixed in.
     sideways = rot.rotate(thigh, np.array([1.0, 0.0, 0.0]))
-    way = rot.normalize(target - hip)
     axis = np.cross(knee - hip, ankle - knee) + 0.5 * upper * sideways
-    axis = rot.normalize(axis - np.sum(axis * way, axis=-1, keepdims=True) * way)
-    distance = np.clip(np.linalg.norm(target - hip, axis=1), abs(upper - lower) + 1e-3, REACH * (upper + lower))
-    corner = np.arccos(np.clip((upper**2 + distance**2 - lower**2) / (2 * upper * distance), -1.0, 1.0))
-    bent = hip + upper * rot.rotate(rot.from_axis_angle(axis, -corner), way)
-    reached = hip + distance[:, None] * way
-    thigh, shin = (
-        rot.mul(rot.between(old, new), turn)
-        for old, new, turn in ((knee - hip, bent - hip, thigh), (ankle - knee, reached - bent, shin))
-    )
+    limits = {"shortest": abs(upper - lower) + 1e-3, "longest": REACH * (upper + lower)}
+    bent = two_bone.solve(target - hip, np.cross(target - hip, axis), upper, lower, **limits)
+    thigh = rot.mul(rot.between(knee - hip, bent.middle), thigh)
+    shin = rot.mul(rot.between(ankle - knee, bent.lower), shin)
     local = [rot.mul(rot.inverse(root), thigh), rot.mul(rot.inverse(thigh), shin), rot.mul(rot.inverse(shin), foot)]
     return np.stack(local, axis=1)
 
 
-def _lowering(motion: Motion, hips: list[Array], targets: list[Array]) -> Array:
+def _lowering(motion: Motion, hips: list[Floats], targets: list[Floats]) -> Floats:
     """How far (F,) the hips must sink so that both legs reach their targets."""
     need = np.zeros(len(motion))
     for leg, hip, target in zip(legs(motion.skeleton), hips, targets, strict=True):

@@ -8,13 +8,14 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import lfilter
 
-from backend.gestures.phases import minimum_jerk
 from backend.models.config import TOKENS_PER_SECOND
 from backend.motion.foot_planting import plant
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import LOWER_BODY
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.storage import blocks, empty
 
 ROOT_MEMORY = 6.0  # s; sway of a few seconds stays, drift leaks away
@@ -26,10 +27,9 @@ CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
 EDGE_FRAMES = 8  # one token
-_LOWER_BODY = ("Hips", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot")
 
 
-def bound_root(root: Array, start: Array, fps: float) -> Array:
+def bound_root(root: Floats, start: Floats, fps: float) -> Floats:
     """Root path (F, 3), cm, that keeps the sway of `root` but never drifts away from `start` (3,).
 
     Displacements are integrated with a leak and then folded smoothly into a box, so that ten minutes of a small bias
@@ -45,7 +45,7 @@ def bound_root(root: Array, start: Array, fps: float) -> Array:
     return start + reach * np.tanh(path / reach)
 
 
-def make_continuous(rotations: Array, progress: Progress, *, unit: bool = False) -> None:
+def make_continuous(rotations: Floats, progress: Progress, *, unit: bool = False) -> None:
     """`rotations.continuous` along the frames of (F, J, 4), in place; unit: scaled to length 1 as well."""
     before = None
     for part in blocks(len(rotations), rotations):
@@ -55,7 +55,7 @@ def make_continuous(rotations: Array, progress: Progress, *, unit: bool = False)
         rotations[part], before = own, own[-1:]
 
 
-def scale_amplitude(motion: Motion, gains: Array, progress: Progress | None = None) -> None:
+def scale_amplitude(motion: Motion, gains: Floats, progress: Progress | None = None) -> None:
     """Scale the upper body's movement about its running mean pose by `gains` (F,), in place.
 
     Hips, legs and the root stay, so feet stay planted. The motion's rotations are continuous.
@@ -63,7 +63,7 @@ def scale_amplitude(motion: Motion, gains: Array, progress: Progress | None = No
     if len(motion) < 2 or np.allclose(gains, 1.0):
         return
     progress = progress or Progress()
-    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in _LOWER_BODY]
+    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in LOWER_BODY]
     rotations, width = motion.rotations, MEAN_POSE_SECONDS * motion.fps
     reach = round(4 * width)  # frames to either side that the filter looks at
     past = rotations[:0, joints]  # as they were before they were scaled
@@ -77,7 +77,7 @@ def scale_amplitude(motion: Motion, gains: Array, progress: Progress | None = No
         past = near[max(0, inside.stop - reach) : inside.stop]
 
 
-def calm_gain(activity: Array, frames: int, fps: float) -> Array:
+def calm_gain(activity: Floats, frames: int, fps: float) -> Floats:
     """Amplitude (frames,) that suits the speech: 1 while somebody speaks, CALM in long silence, eased between.
 
     activity (T,): 0..1 per token row (`features.activity`). Pauses up to PAUSE_SECONDS belong to speaking.
@@ -91,7 +91,7 @@ def calm_gain(activity: Array, frames: int, fps: float) -> Array:
     return CALM + (1 - CALM) * np.interp(times * TOKENS_PER_SECOND, np.arange(len(smooth)), np.clip(smooth, 0.0, 1.0))
 
 
-def _settle_ends(rotations: Array) -> None:
+def _settle_ends(rotations: Floats) -> None:
     """Ease the first and last frames towards the pose just inside: a decoder sees nothing beyond its ends and jumps."""
     if len(rotations) < 4 * EDGE_FRAMES:
         return
@@ -119,7 +119,7 @@ def finish(
     seconds: float,
     *,
     intensity: float = 1.0,
-    activity: Array | None = None,
+    activity: Floats | None = None,
     progress: Progress | None = None,
 ) -> Motion:
     """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it.

@@ -32,14 +32,14 @@ class Sampling:
     exact: bool = False
 
 
-def codes(
+def sample_codes(
     weights: Weights, features: npt.NDArray[np.float32], sampling: Sampling, progress: Progress
 ) -> npt.NDArray[np.int64]:
     """Features (T, 437), raw, to codes (2, 4, T): body and hands, four levels each."""
-    return many_codes(weights, [(features, sampling)], progress)[0]
+    return sample_many(weights, [(features, sampling)], progress)[0]
 
 
-def many_codes(
+def sample_many(
     weights: Weights, clips: Sequence[tuple[npt.NDArray[np.float32], Sampling]], progress: Progress
 ) -> list[npt.NDArray[np.int64]]:
     """Several clips in one go. They may differ in length and seed; how they are sampled is the first clip's."""
@@ -63,9 +63,9 @@ def many_codes(
     )
 
 
-def motion_of(
+def decode(
     weights: Weights,
-    tokens: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.int64],
     *,
     exact: bool = False,
     inserts: tuple[tuple[int, int], ...] = (),
@@ -75,7 +75,7 @@ def motion_of(
 
     Done in blocks, so that nothing but the result grows with the length.
     """
-    length = tokens.shape[2]
+    length = codes.shape[2]
     skeleton = canonical()
     root = np.empty((length * FRAMES_PER_TOKEN, 3))
     rotations = empty((length * FRAMES_PER_TOKEN, len(skeleton), 4))
@@ -83,7 +83,7 @@ def motion_of(
     for start, end, low, high in pieces(length, BLOCK):
         part = progress.span(start / length, end / length) if progress is not None else None
         near = [(a - low, b - low) for a, b in inserts if a >= low and b <= high]
-        vectors = decode_codes(weights, tokens[:, :, low:high], inserts=near, exact=exact, progress=part)
+        vectors = decode_codes(weights, codes[:, :, low:high], inserts=near, exact=exact, progress=part)
         if part is not None:
             part.check()
         # The frame before the block leads in: its displacement to the first frame is the block's own.
@@ -97,9 +97,9 @@ def motion_of(
     return Motion(FPS, skeleton, root, rotations)
 
 
-def rhythm(
+def synthesise(
     weights: Weights,
-    tokens: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.int64],
     seconds: float,
     activity: npt.NDArray[np.floating],
     *,
@@ -109,5 +109,5 @@ def rhythm(
 ) -> Motion:
     """Codes to the finished rhythmic motion of `seconds`, 60 fps; `activity` (T,) calms it in long silence."""
     progress = progress or Progress()
-    motion = motion_of(weights, tokens, exact=exact, progress=progress.span(0.0, 0.5))
+    motion = decode(weights, codes, exact=exact, progress=progress.span(0.0, 0.5))
     return postprocess.finish(motion, seconds, intensity=intensity, activity=activity, progress=progress.span(0.5, 1.0))

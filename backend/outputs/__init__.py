@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.performance import Performance
 from backend.speech.audio import Audio
 from sg_blender_addon.core.bvh import write_bvh
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import check_writable, replacing
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 
-__all__ = ["SUFFIXES", "check", "check_writable", "replacing", "write", "write_motion", "write_report"]
+__all__ = ["SUFFIXES", "check", "write", "write_motion", "write_report"]
 
 SUFFIXES = (".bvh", ".npz", ".mp4", ".gif", ".png")
 
@@ -61,8 +61,7 @@ def write(path: str | Path, performance: Performance, audio: Audio, progress: Pr
 
 def write_motion(path: str | Path, motion: Motion, progress: Progress) -> None:
     """One motion as BVH."""
-    with replacing(path) as temporary:
-        write_bvh(motion, temporary, told=lambda share: progress.stage("Writing", share))
+    write_bvh(motion, path, progress=progress)
 
 
 def write_report(path: str | Path, performance: Performance) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from backend.gestures.phases import Placement
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.files import replacing
 from sg_blender_addon.core.storage import PIECE, blocks, release
 from sg_blender_addon.core.timeline import Segment, Word
@@ -26,8 +25,6 @@ _PAPER, _BAND, _RULE = (250, 250, 248), (240, 241, 243), (214, 217, 221)
 _INK, _FAINT, _SOUND = (32, 36, 42), (130, 136, 144), (104, 132, 168)
 # One hue per gesture, from a palette that stays apart for colour-blind readers (Okabe and Ito).
 _HUES = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (160, 120, 0), (86, 120, 200))
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 class _Line:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from backend.models.weights import Weights
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from backend.reference.bank import load_bank
 from sg_blender_addon.core.bvh import write_bvh
+from sg_blender_addon.core.progress import Progress
 from SG_dataset.importing.report import ImportReport
 from SG_dataset.importing.run import SEG_LICENCE, import_folder
 from SG_dataset.open import open_library
@@ -22,7 +22,7 @@ from SG_dataset.open import open_library
 FOLDER = "gestures"  # in the weights folder, beside the bank
 
 
-def write_bank_library(folder: Path, progress: Callable[[int, int, str], None] = lambda *_: None) -> ImportReport:
+def write_bank_library(folder: Path, progress: Progress | None = None) -> ImportReport:
     """Decode the bank of a weights folder into the library `folder`/gestures; returns what became of each entry.
 
     UserError where not one of its entries can be used.
@@ -39,6 +39,6 @@ def write_bank_library(folder: Path, progress: Callable[[int, int, str], None] =
     with tempfile.TemporaryDirectory(prefix="bank-") as place:
         (Path(place) / "bvh").mkdir()
         for (gesture_id, number), codes in bank.items():
-            write_bvh(motion_of(weights, codes), Path(place) / "bvh" / f"{gesture_id}-{number}.bvh")
+            write_bvh(decode(weights, codes), Path(place) / "bvh" / f"{gesture_id}-{number}.bvh")
         (Path(place) / "bank.json").write_text(json.dumps(mapping), "utf-8")
         return import_folder(Path(place) / "bvh", folder / FOLDER, Path(place) / "bank.json", progress, workers=0)

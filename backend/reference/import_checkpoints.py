@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +16,12 @@ from backend.models.config import AUDIO_FEATURES, FineConfig, Level0Config, Part
 from backend.models.layers import sinusoids
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
-from backend.models.weights import AnyConfig, Weights, WeightsInfo, build, fill, write_atomically
+from backend.models.weights import AnyConfig, Weights, WeightsInfo, build, fill
 from backend.reference import bank as banks
 from backend.reference.unpickle import broken, read_checkpoint, read_scaler
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.files import replacing
+from sg_blender_addon.core.progress import Progress
 
 CHECKPOINTS = {"rqvae": "tokenizer", "gpt0": "level0", "gpt1": "fine1", "gpt2": "fine2", "gpt3": "fine3"}
 SCALERS = {"body_scaler": WIDTH, "audio_scaler": AUDIO_FEATURES}
@@ -32,12 +33,13 @@ TOKENIZER_HEADS, GENERATOR_HEADS = 4, 12
 State = dict[str, Tensor]
 
 
-def import_reference(paths: Mapping[str, str | Path], out: str | Path, progress: Any = None) -> WeightsInfo:
+def import_reference(paths: Mapping[str, str | Path], out: str | Path, progress: Progress | None = None) -> WeightsInfo:
     """Write a weights folder from the reference's files.
 
     paths: `FILES` and perhaps "bank". Nothing in the files is executed. Raises UserError, one sentence, for anything
     missing, damaged, malicious or of the wrong shape, and then leaves `out` as it was.
     """
+    progress = progress or Progress()
     missing = [name for name in FILES if not paths.get(name)]
     if missing:
         options = ", ".join("--" + name.replace("_", "-") for name in missing)
@@ -48,8 +50,7 @@ def import_reference(paths: Mapping[str, str | Path], out: str | Path, progress:
     configs: dict[str, AnyConfig] = {}
     models: dict[str, nn.Module] = {}
     for i, (option, name) in enumerate(CHECKPOINTS.items()):
-        if progress is not None:
-            progress.stage("import", i / (len(CHECKPOINTS) + 1))
+        progress.stage("import", i / (len(CHECKPOINTS) + 1))
         configs[name], models[name] = _model(given[option], name)
     info = WeightsInfo(
         "Semantic Gesticulator, imported",
@@ -65,13 +66,12 @@ def import_reference(paths: Mapping[str, str | Path], out: str | Path, progress:
     if "bank" in given:
         part = _tokenizer(configs).body
         bank = banks.to_bytes(banks.read_reference_bank(given["bank"], part.levels, part.codes))
-    if progress is not None:
-        progress.stage("import", len(CHECKPOINTS) / (len(CHECKPOINTS) + 1))
+    progress.stage("import", len(CHECKPOINTS) / (len(CHECKPOINTS) + 1))
     info = weights.save(out)
     if bank is not None:
-        write_atomically(Path(out) / banks.FILE, bank)
-    if progress is not None:
-        progress.stage("import", 1.0)
+        with replacing(Path(out) / banks.FILE) as temporary:
+            temporary.write_bytes(bank)
+    progress.stage("import", 1.0)
     return info
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import Growing, release
@@ -35,7 +36,6 @@ ABSURD = 1000.0
 # The plain mean of the channels is kept (as in the reference) unless it loses 10 dB more than unrelated channels do.
 CANCELLED = 0.1
 
-Floats = NDArray[np.float32]
 FORMATS = "WAV, FLAC, OGG, AIFF, MP3, M4A, MP4 and MKV can be read"
 
 
@@ -47,7 +47,7 @@ class Audio:
     is, so quiet recordings lose nothing, in half the memory. `sha256` is of the file's bytes.
     """
 
-    low: Floats
+    low: Floats32
     speech: NDArray[np.float16]
     seconds: float
     sha256: str
@@ -57,11 +57,11 @@ class Audio:
     rate: ClassVar[int] = SPEECH_RATE
 
     @property
-    def samples(self) -> Floats:
+    def samples(self) -> Floats32:
         """The whole recording, (m,) float32 at `rate` (16 kHz). A fresh copy: for long files prefer `clip`."""
         return self.speech.astype(np.float32)
 
-    def clip(self, start: float, end: float) -> Floats:
+    def clip(self, start: float, end: float) -> Floats32:
         """The seconds `start`..`end` as float32 at 16 kHz."""
         first, last = (max(0, round(t * SPEECH_RATE)) for t in (start, end))
         samples = self.speech[first:last].astype(np.float32)
@@ -80,7 +80,9 @@ class Audio:
 class _Source:
     """An opened recording: rate, channels, and a function that decodes it from the start in (n, channels) blocks."""
 
-    def __init__(self, rate: int, channels: int, blocks: Callable[[], Iterator[Floats]], seconds: float = 0.0) -> None:
+    def __init__(
+        self, rate: int, channels: int, blocks: Callable[[], Iterator[Floats32]], seconds: float = 0.0
+    ) -> None:
         self.rate, self.channels, self.blocks, self.seconds = rate, channels, blocks, seconds
         self.cut_short = False
 
@@ -146,7 +148,7 @@ def _open_sndfile(source: str | Path | bytes) -> _Source | None:
     except (soundfile.LibsndfileError, TypeError, ValueError, RuntimeError):
         return None
 
-    def blocks() -> Iterator[Floats]:
+    def blocks() -> Iterator[Floats32]:
         done = 0
         size = max(1024, int(BLOCK_SECONDS * rate))
         with _stream(source) as stream, soundfile.SoundFile(stream) as file:
@@ -201,7 +203,7 @@ def _open_av(source: str | Path | bytes) -> _Source | None:
     except (av.FFmpegError, ValueError, TypeError):
         return None
 
-    def blocks() -> Iterator[Floats]:
+    def blocks() -> Iterator[Floats32]:
         try:
             with opened() as container:
                 track = container.streams.audio[0]
@@ -227,7 +229,7 @@ class _Resampled:
         self._values = Growing(dtype)
         self._ratio = rate / source_rate
 
-    def add(self, block: Floats, last: bool = False) -> None:
+    def add(self, block: Floats32, last: bool = False) -> None:
         out = self._stream.resample_chunk(block, last=last)
         if self._values.dtype == np.float16:
             out = np.clip(out, -60000.0, 60000.0)
@@ -263,7 +265,7 @@ def _build(source: _Source, digest: str, progress: Progress | None, warnings: li
     )
 
 
-def _clean(block: Floats) -> tuple[Floats, int]:
+def _clean(block: Floats32) -> tuple[Floats32, int]:
     """The block with broken samples silenced, and in how many of its rows there was one."""
     good = np.abs(block) < ABSURD
     if good.all():
@@ -271,7 +273,7 @@ def _clean(block: Floats) -> tuple[Floats, int]:
     return np.where(good, block, np.float32(0.0)), int((~good).any(axis=1).sum())
 
 
-def _mix_weights(source: _Source, warnings: list[str], progress: Progress | None) -> Floats | None:
+def _mix_weights(source: _Source, warnings: list[str], progress: Progress | None) -> Floats32 | None:
     """None for the plain mean of the channels; or a weight per channel where the mean would cancel the voice."""
     if source.channels == 1:
         return None

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.speech.audio import FEATURE_RATE, Audio
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import blocks, empty
 
@@ -49,14 +50,12 @@ NORMAL_DB = -25.0
 # Speech rises and falls by more than this (95th against 10th percentile of the level); hum and hiss do not.
 MODULATION_DB = 8.0
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Level:
     """How loud a clip is: `frames` (T,) dBFS per token row, `loud` their 95th percentile, `soft` their 10th."""
 
-    frames: Floats
+    frames: Floats32
     loud: float
     soft: float
 
@@ -76,7 +75,7 @@ def level(audio: Audio) -> Level:
     return _level(audio.low)
 
 
-def _level(y: Floats) -> Level:
+def _level(y: Floats32) -> Level:
     count = rows(len(y))
     # Half-row sums, so that the window around row t is the two halves before and the two after it.
     halves = np.empty(count + 1)
@@ -92,7 +91,7 @@ def _level(y: Floats) -> Level:
     return Level(frames, float(np.percentile(frames, 95)), float(np.percentile(frames, 10)))
 
 
-def activity(audio: Audio) -> Floats:
+def activity(audio: Audio) -> Floats32:
     """(T,) 0..1 per token row: 0 in silence, pauses and room noise, 1 at the clip's normal speaking level.
 
     Later stages fade motion with it. Relative to the clip's own loud parts, so it does not depend on the gain; absolute
@@ -107,7 +106,7 @@ def activity(audio: Audio) -> Floats:
     return (ramp * ramp * (3.0 - 2.0 * ramp)).astype(np.float32)
 
 
-def extract(audio: Audio, progress: Progress | None = None) -> Floats:
+def extract(audio: Audio, progress: Progress | None = None) -> Floats32:
     """(T, 437) float32 unstandardised features of `audio`, T = 1 + floor(samples at 3840 Hz / 512).
 
     Raises `Cancelled` between blocks when `progress` says so.
@@ -133,7 +132,7 @@ def extract(audio: Audio, progress: Progress | None = None) -> Floats:
     return out
 
 
-def _prepared(audio: Audio) -> tuple[Floats, int]:
+def _prepared(audio: Audio) -> tuple[Floats32, int]:
     """The signal to analyse (gated, levelled, padded) and the number of rows wanted of it."""
     y, measured = audio.low, level(audio)
     if measured.silent:
@@ -146,7 +145,7 @@ def _prepared(audio: Audio) -> tuple[Floats, int]:
     return y, count
 
 
-def _mfcc(mel_power: Floats) -> tuple[Floats, Floats]:
+def _mfcc(mel_power: Floats32) -> tuple[Floats32, Floats32]:
     """(T, 20) MFCC and (T, 20) deltas of a (128, T) mel power spectrogram."""
     import librosa
 
@@ -155,7 +154,7 @@ def _mfcc(mel_power: Floats) -> tuple[Floats, Floats]:
     return mfcc.T, librosa.feature.delta(mfcc, width=3).T
 
 
-def _onset(percussive_power: Floats) -> NDArray[np.float64]:
+def _onset(percussive_power: Floats32) -> NDArray[np.float64]:
     import librosa
     from librosa.onset import onset_strength
 
@@ -183,7 +182,7 @@ def _tempogram(onset: NDArray[np.float64], count: int) -> Iterator[tuple[int, in
 
 
 @lru_cache(maxsize=1)
-def _no_rhythm() -> Floats:
+def _no_rhythm() -> Floats32:
     """(384,) the tempogram of onsets without any rhythm: alike at all lags, but for neighbours that share their frames.
 
     The two shares are the means over speech (the reference's scaler has 0.472 at lag 1 and 0.13 to 0.18 from 2 to 20).
@@ -196,7 +195,7 @@ def _no_rhythm() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _mel_basis() -> Floats:
+def _mel_basis() -> Floats32:
     from librosa.filters import mel
 
     return np.asarray(mel(sr=FEATURE_RATE, n_fft=N_FFT), np.float32)
@@ -205,23 +204,23 @@ def _mel_basis() -> Floats:
 class _Signal:
     """A mono signal at 3840 Hz, analysed in overlapping blocks of rows."""
 
-    def __init__(self, y: Floats, progress: Progress | None) -> None:
+    def __init__(self, y: Floats32, progress: Progress | None) -> None:
         self.y, self.progress, self.rows = y, progress, rows(len(y))
 
     def done(self, fraction: float) -> None:
         if self.progress is not None:
             self.progress.stage("features", fraction)
 
-    def blocks(self, harmonic: Floats) -> Iterator[tuple[int, int, int, int]]:
+    def blocks(self, harmonic: Floats32) -> Iterator[tuple[int, int, int, int]]:
         """(start, stop, first, last) rows: the block itself, and the block with its margins."""
         for part in blocks(self.rows, self.y, harmonic, size=BLOCK):
             yield part.start, part.stop, max(0, part.start - MARGIN), min(self.rows, part.stop + MARGIN)
 
-    def _piece(self, y: Floats, first: int, last: int) -> Floats:
+    def _piece(self, y: Floats32, first: int, last: int) -> Floats32:
         """The samples whose analysis gives rows `first`..`last`; a last piece keeps the samples after its last row."""
         return y[first * HOP :] if last == self.rows else y[first * HOP : (last - 1) * HOP]
 
-    def spectra(self) -> tuple[Floats, Floats, Floats]:
+    def spectra(self) -> tuple[Floats32, Floats32, Floats32]:
         """Mel power (128, T) of the signal and of its percussive part, and the harmonic part's samples (n,).
 
         One short-time spectrum serves the mel bands and the median-filter separation (Fitzgerald 2010).
@@ -249,7 +248,7 @@ class _Signal:
             self.done(0.6 * stop / self.rows)
         return mel, percussive_mel, harmonic
 
-    def chroma(self, harmonic: Floats) -> Floats:
+    def chroma(self, harmonic: Floats32) -> Floats32:
         """(12, T) constant-Q chroma over 5 octaves, each row's largest 1."""
         import librosa
 
@@ -263,7 +262,7 @@ class _Signal:
             self.done(0.7 + 0.2 * stop / self.rows)
         return out
 
-    def _tuning(self, harmonic: Floats) -> float:
+    def _tuning(self, harmonic: Floats32) -> float:
         """Deviation from A440 in bins, from the stronger half of the clip's spectral peaks (as librosa does it)."""
         import librosa
 

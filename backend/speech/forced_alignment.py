@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.speech.audio import SPEECH_RATE
 from backend.speech.pronunciation import guess_phones, spoken
+from sg_blender_addon.core.arrays import Floats32
 
 PAD_SECONDS = 0.3
 FRAMES_PER_SECOND = 100
@@ -24,8 +24,6 @@ NOISE = 1e-4
 # Mean log likelihood per frame: -1.0 to -1.6 for the right words, -3.6 to -5.4 for wrong ones (LJSpeech).
 RIGHT = -2.8
 LOST = -4.0
-
-Floats = NDArray[np.float32]
 
 
 class Placed(NamedTuple):
@@ -67,7 +65,7 @@ class Aligner:
             words.append(word)
         return words
 
-    def place(self, samples: Floats, tokens: list[str]) -> list[Placed | None] | None:
+    def place(self, samples: Floats32, tokens: list[str]) -> list[Placed | None] | None:
         """Times of written words in 16 kHz samples that hold these words and no others.
 
         None if the words cannot be found at all; a single None for a token that is not spoken ("—").
@@ -105,7 +103,7 @@ def aligner() -> Aligner:
     return Aligner()
 
 
-def _prepared(samples: Floats, peak: float) -> bytes:
+def _prepared(samples: Floats32, peak: float) -> bytes:
     pad = np.zeros(round(PAD_SECONDS * SPEECH_RATE), np.float32)
     loud = np.concatenate([pad, samples * np.float32(0.9 / peak), pad])
     loud += np.float32(NOISE) * np.random.default_rng(0).standard_normal(len(loud), dtype=np.float32)

@@ -14,8 +14,7 @@ from pathlib import Path
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.protocol import MAX_SCRIPT_CHARACTERS
 
-KINDS = ("txt", "srt", "vtt")
-SUFFIXES = tuple(f".{kind}" for kind in KINDS)
+SUFFIXES = (".txt", ".srt", ".vtt")
 MAX_CUE_SECONDS = 120.0
 
 

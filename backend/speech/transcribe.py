@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backend.speech.audio import Audio
 from backend.speech.features import TOKEN_RATE, activity
+from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
@@ -30,8 +30,6 @@ PACKAGED_NAME = "tiny.en"
 # Written without spaces: there every piece that Whisper times is a word of its own.
 SPACELESS = frozenset({"zh", "ja", "th", "lo", "my", "yue", "km", "bo"})
 SHORTEST_WORD = 0.04
-
-Floats = NDArray[np.float32]
 
 
 class Heard(NamedTuple):
@@ -51,7 +49,7 @@ class Transcript(list[Word]):
 
 
 # Takes samples, the language if known, and whom to tell how many seconds of them are done (who may raise `Cancelled`).
-Engine = Callable[[Floats, str | None, Callable[[float], None]], tuple[list[Heard], str]]
+Engine = Callable[[Floats32, str | None, Progress], tuple[list[Heard], str]]
 
 
 def transcribe(
@@ -79,20 +77,16 @@ def transcribe(
     heard: list[Heard] = []
     found = language
     for start, end in _pieces(audio.seconds, voice):
-        told = _reporter(progress.span(start / audio.seconds, end / audio.seconds), end - start)
-        told(0.0)
-        part, found = recognise(audio.clip(start, end), found or None, told)
-        heard += [Heard(h.text, h.start + start, h.end + start) for h in part]
+        part = progress.span(start / audio.seconds, end / audio.seconds, "transcribe")
+        part.stage("transcribe")
+        told, found = recognise(audio.clip(start, end), found or None, part)
+        heard += [Heard(h.text, h.start + start, h.end + start) for h in told]
     words = join_words(heard, audio.seconds, found or "en")
     words = [w for w in words if _voiced(w, voice)]
     return Transcript(words, found or "en", [] if words else ["No speech was found in the recording."])
 
 
-def _reporter(progress: Progress, seconds: float) -> Callable[[float], None]:
-    return lambda done: progress.stage("transcribe", done / seconds)
-
-
-def _pieces(seconds: float, voice: Floats) -> Iterator[tuple[float, float]]:
+def _pieces(seconds: float, voice: Floats32) -> Iterator[tuple[float, float]]:
     """(start, end) seconds: cut about every `PIECE_SECONDS`, where it is quietest in the `PAUSE_SECONDS` before."""
     start = 0.0
     while seconds - start > PIECE_SECONDS * 1.25:
@@ -105,7 +99,7 @@ def _pieces(seconds: float, voice: Floats) -> Iterator[tuple[float, float]]:
     yield start, seconds
 
 
-def _voiced(word: Word, voice: Floats) -> bool:
+def _voiced(word: Word, voice: Floats32) -> bool:
     """False for words that Whisper imagined in silence (a row to either side belongs to the word's rounding)."""
     first, last = int(word.start * TOKEN_RATE) - 1, int(word.end * TOKEN_RATE) + 2
     return bool(voice[max(0, first) : last].max(initial=0.0) > 0.0)
@@ -182,7 +176,7 @@ def _faster_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("faster-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats32, spoken: str | None, progress: Progress) -> tuple[list[Heard], str]:
         segments, info = whisper.transcribe(
             samples,
             language=spoken if whisper.model.is_multilingual else "en",
@@ -194,7 +188,7 @@ def _faster_whisper(model: str, language: str) -> Engine:
         heard: list[Heard] = []
         for segment in segments:  # each is recognised when it is asked for
             heard += [Heard(w.word, float(w.start), float(w.end)) for w in segment.words or []]
-            told(float(segment.end))
+            progress.stage("transcribe", float(segment.end) / float(info.duration))
         return heard, str(info.language)
 
     return recognise
@@ -236,7 +230,7 @@ def _openai_whisper(model: str, language: str) -> Engine:
     except ImportError as error:
         raise _missing_engine("openai-whisper", error) from error
 
-    def recognise(samples: Floats, spoken: str | None, told: Callable[[float], None]) -> tuple[list[Heard], str]:
+    def recognise(samples: Floats32, spoken: str | None, progress: Progress) -> tuple[list[Heard], str]:
         result = whisper.transcribe(
             samples,
             language=spoken if whisper.is_multilingual else "en",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Protocol, cast
 
 import bpy
 
@@ -12,6 +13,7 @@ from ..client.api import is_loopback
 from ..client.connection import BackendChoice
 from ..client.process import ServeCommand
 from ..core.errors import UserError
+from .rna import present
 
 PACKAGE = __package__.rsplit(".", 2)[0]
 """The extension's own package, e.g. `bl_ext.user_default.semantic_gesticulator`; the key of its preferences."""
@@ -19,9 +21,32 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder of the extension (or the checkout): holds `backend/`, `SG_dataset/`, pyproject.toml."""
 
 
-def preferences() -> bpy.types.AddonPreferences:
+class BackendPreferences(Protocol):
+    """What the add-on's preferences say; Blender registers them as `GesticulatorPreferences`, which also draws them."""
+
+    backend_mode: str
+    python_path: str
+    base_python: str
+    small_torch: bool
+    torch_source: str
+    wheels_folder: str
+    url: str
+    token: str
+    engine: str
+    whisper_model: str
+    retriever: str
+    llm_url: str
+    llm_model: str
+    llm_key: str
+    weights: str
+    library: str
+    cache_folder: str
+
+
+def preferences() -> BackendPreferences:
     """The add-on's preferences; KeyError when the add-on is not enabled."""
-    return bpy.context.preferences.addons[PACKAGE].preferences
+    addons = present(bpy.context.preferences).addons
+    return cast(BackendPreferences, addons[PACKAGE].preferences)
 
 
 def user_folder(name: str = "") -> Path:

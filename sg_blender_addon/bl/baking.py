@@ -16,7 +16,8 @@ import numpy as np
 
 from ..core.channels import Channel
 from . import compat, metadata
-from .steps import Steps, again
+from .rna import custom_property
+from .steps import Steps, find_by_uid
 
 FIRST_KEY = 1.0  # Actions begin at frame 1, as animators expect; where they play is the strip's business
 KEYS_AT_ONCE = 8000  # some milliseconds
@@ -69,7 +70,7 @@ def read(uid: int) -> Steps[str]:
 
 def find(uid: int) -> bpy.types.Action:
     """An Action of that session uid; UserError when somebody removed it."""
-    return again(bpy.data.actions, uid, "An Action")
+    return find_by_uid(bpy.data.actions, uid, "An Action")
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def finished(action: bpy.types.Action) -> None:
 
 def sweep() -> None:
     """Remove all unfinished Actions."""
-    doomed = [action for action in bpy.data.actions if UNFINISHED in action and action.library is None]
+    doomed = [action for action in bpy.data.actions if custom_property(action, UNFINISHED) and action.library is None]
     if doomed:
         bpy.data.batch_remove(doomed)
 

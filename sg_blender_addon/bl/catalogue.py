@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..client.editing import GestureInfo, VariantInfo
+from ..core.errors import UserError
+from ..core.files import replacing
 from . import backend_settings
 
 _read: dict[Path, tuple[float, tuple[GestureInfo, ...]]] = {}
@@ -36,10 +37,8 @@ def find(gesture_id: str) -> GestureInfo | None:
 
 def remember(path: Path, found: Sequence[GestureInfo]) -> None:
     """Keep a library's list. A disk that refuses costs the picker its list, nothing else. Needs no Blender."""
-    with contextlib.suppress(OSError):
-        temporary = path.with_suffix(".new")
+    with contextlib.suppress(UserError), replacing(path) as temporary:
         temporary.write_text(json.dumps([asdict(gesture) for gesture in found]), "utf-8")
-        os.replace(temporary, path)
 
 
 def file_of(library: str) -> Path:
@@ -65,5 +64,5 @@ def _gesture(item: dict[str, Any]) -> GestureInfo:
         tuple(item["meanings"]),
         tuple(item["examples"]),
         tuple(item["words"]),
-        item["picture"],
+        item["preview"],
     )

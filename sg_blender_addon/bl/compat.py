@@ -15,7 +15,7 @@ import bpy
 def new_action(name: str, owner: str) -> bpy.types.Action:
     """A new Action for the object of that name, ready for curves."""
     action = bpy.data.actions.new(name)
-    if hasattr(action, "slots"):
+    if hasattr(action, "slots") and hasattr(action, "layers"):
         action.slots.new(id_type="OBJECT", name=owner)
         action.layers.new("Layer").strips.new(type="KEYFRAME")
     else:
@@ -25,9 +25,9 @@ def new_action(name: str, owner: str) -> bpy.types.Action:
 
 def curve_bag(action: bpy.types.Action) -> Any:
     """What has the `fcurves` and `groups` of an Action made by `new_action`."""
-    if not hasattr(action, "slots"):
-        return action
-    return action.layers[0].strips[0].channelbag(action.slots[0], ensure=True)
+    if hasattr(action, "slots") and hasattr(action, "layers"):
+        return action.layers[0].strips[0].channelbag(action.slots[0], ensure=True)
+    return action
 
 
 def object_slot(action: bpy.types.Action, preferred: Any = None) -> Any:
@@ -76,3 +76,8 @@ def place_strip(strip: bpy.types.NlaStrip, frame: float) -> None:
 def scene_fps(scene: bpy.types.Scene) -> float:
     """Frames per second, fps_base (as in 29.97) included."""
     return float(scene.render.fps) / float(scene.render.fps_base)
+
+
+def has_option(operator: Any, name: str) -> bool:
+    """Whether one of Blender's operators has an argument of that name."""
+    return name in operator.get_rna_type().properties

@@ -10,12 +10,13 @@ import bpy
 from ..client.editing import Rearranged, Rearrangement
 from ..core.errors import UserError
 from ..core.timeline import Segment
-from . import backend_settings, compat, mapping, nla, takes
+from . import backend_settings, compat, mapping, nla, properties, takes
 from .gestures import semantic
 from .metadata import RHYTHM, Record
 from .nla import Where
 from .performance import push_undo
-from .steps import Steps, again, persistent
+from .rna import present
+from .steps import Steps, find_by_uid, persistent
 from .strips import OurStrip, our_strips
 
 FRAME_TOLERANCE = 0.01
@@ -35,20 +36,22 @@ class Target:
 
     def find(self) -> Where:
         """All of it as it is now; UserError when it is not what it was when the job began."""
-        scene = again(bpy.data.scenes, self.scene_uid, "The scene")
-        character = again(bpy.data.objects, self.character_uid, "The character")
+        scene = find_by_uid(bpy.data.scenes, self.scene_uid, "The scene")
+        character = find_by_uid(bpy.data.objects, self.character_uid, "The character")
         _check_frame_rate(scene, self.fps)
         return Where(scene, character, mapping.of(character))
 
 
 def target(context: bpy.types.Context, record: Record | None = None) -> Target:
     """The performance that a strip belongs to, or that of the chosen voice; UserError when nothing was generated."""
-    settings = context.scene.gesticulator
-    record = record or _rhythm_record(settings.character, settings.voice)
-    _check_frame_rate(context.scene, record.fps)
+    scene = present(context.scene)
+    settings = properties.settings(scene)
+    character = present(settings.character)
+    record = record or _rhythm_record(character, settings.voice)
+    _check_frame_rate(scene, record.fps)
     return Target(
-        context.scene.session_uid,
-        settings.character.session_uid,
+        scene.session_uid,
+        character.session_uid,
         record.source,
         record.job,
         record.frame_zero,

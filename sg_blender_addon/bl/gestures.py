@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..core.errors import UserError
+from . import properties
 from .metadata import SEMANTIC
 from .strips import SEMANTIC_TRACK, OurStrip, our_strips
 
@@ -40,7 +41,7 @@ def named(character: bpy.types.Object | None, name: str) -> OurStrip | None:
 
 def meant(context: bpy.types.Context, name: str = "") -> OurStrip | None:
     """The gesture an operator is about: the one named, the NLA editor's active strip, or the list's chosen word's."""
-    settings = context.scene.gesticulator
+    settings = properties.settings(context.scene)
     if name:
         return named(settings.character, name)
     area = getattr(context, "area", None)

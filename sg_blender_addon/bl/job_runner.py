@@ -13,7 +13,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import bpy
 
@@ -21,6 +21,7 @@ from ..client.connection import Connection
 from ..client.job import TICK_S, Job, Snapshot
 from ..core.errors import Cancelled, UserError
 from . import baking, reports
+from .rna import add_property, present
 from .steps import BUILDING, Running, Steps
 
 AREAS = ("VIEW_3D", "SEQUENCE_EDITOR", "NLA_EDITOR", "PREFERENCES")
@@ -39,20 +40,21 @@ _drawn_at = 0.0
 class GesticulatorJob(bpy.types.PropertyGroup):
     """What the panels show of the live job and of the last error; lives on the WindowManager, is never saved."""
 
-    running: bpy.props.BoolProperty()
-    kind: bpy.props.StringProperty()
-    stage: bpy.props.StringProperty()
-    fraction: bpy.props.FloatProperty(min=0.0, max=1.0)
-    eta: bpy.props.StringProperty()
-    message: bpy.props.StringProperty()
-    error: bpy.props.StringProperty()
-    hint: bpy.props.StringProperty()
-    code: bpy.props.StringProperty()
-    details: bpy.props.StringProperty()
+    running: Annotated[bool, bpy.props.BoolProperty()]
+    kind: Annotated[str, bpy.props.StringProperty()]
+    stage: Annotated[str, bpy.props.StringProperty()]
+    fraction: Annotated[float, bpy.props.FloatProperty(min=0.0, max=1.0)]
+    eta: Annotated[str, bpy.props.StringProperty()]
+    message: Annotated[str, bpy.props.StringProperty()]
+    error: Annotated[str, bpy.props.StringProperty()]
+    hint: Annotated[str, bpy.props.StringProperty()]
+    code: Annotated[str, bpy.props.StringProperty()]
+    details: Annotated[str, bpy.props.StringProperty()]
 
 
 def state(context: bpy.types.Context | None = None) -> GesticulatorJob:
-    return (context or bpy.context).window_manager.gesticulator_job
+    window_manager = present((context or bpy.context).window_manager)
+    return window_manager.gesticulator_job  # type: ignore[attr-defined]  # see register()
 
 
 def busy(besides: str = "") -> bool:
@@ -73,10 +75,10 @@ def run(job: Job[Any], on_done: Callable[[Any], str | Steps[str]], *, wait: bool
     clear_error()
     shown = state()
     shown.running, shown.kind, shown.message = True, job.name, ""
-    _active = Running(_whole(job, on_done), job.name)
+    running = _active = Running(_whole(job, on_done), job.name)
     if wait:
-        return _finish_here()
-    _advance(0.0)
+        return _finish_here(running)
+    _advance(running, 0.0)
     bpy.app.timers.register(_pump, first_interval=TICK_S, persistent=True)
     return ""
 
@@ -100,7 +102,7 @@ def tick() -> bool:
     shown = state()  # of a new window manager, if another file was opened
     shown.running, shown.kind = True, _active.kind
     with contextlib.suppress(UserError):  # it is in the error box
-        if not _advance(BUDGET_S):
+        if not _advance(_active, BUDGET_S):
             _show(_active)
             return True
     _redraw()
@@ -113,10 +115,10 @@ def _pump() -> float | None:
     return TICK_S if _active is not None and _active.job is not None else PAUSE_S
 
 
-def _finish_here() -> str:
+def _finish_here(running: Running[str]) -> str:
     try:
-        while not _advance(math.inf):
-            _active.job.wait()
+        while not _advance(running, math.inf):
+            present(running.job).wait()
     except BaseException:
         _drop()
         _forget()
@@ -124,10 +126,10 @@ def _finish_here() -> str:
     return state().message
 
 
-def _advance(budget_s: float) -> bool:
+def _advance(running: Running[str], budget_s: float) -> bool:
     """Go on with the live job; True when it has ended well. When not, the error box says why, and so does UserError."""
     try:
-        if not _active.advance(budget_s):
+        if not running.advance(budget_s):
             return False
     except Cancelled:
         _forget()
@@ -139,7 +141,7 @@ def _advance(budget_s: float) -> bool:
         error = unexpected(broken)
         error.details = traceback.format_exc()
     else:
-        message = _active.result
+        message = running.result
         _forget()
         state().message = message
         return True
@@ -226,13 +228,13 @@ def _redraw() -> None:
     """A property of the window manager that changes does not redraw the panels that show it."""
     global _drawn_at  # noqa: PLW0603 - of all windows
     _drawn_at = time.monotonic()
-    for window in bpy.context.window_manager.windows:
+    for window in present(bpy.context.window_manager).windows:
         for area in window.screen.areas:
             if area.type in AREAS:
                 area.tag_redraw()
 
 
-@bpy.app.handlers.persistent
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def _time_has_moved(*_: Any) -> None:
     """Undo and redo take unfinished Actions away or bring them back; a file may have been autosaved with some."""
     if _active is not None:
@@ -271,7 +273,7 @@ def _handlers() -> tuple[list[Any], ...]:
 
 
 def register() -> None:
-    bpy.types.WindowManager.gesticulator_job = bpy.props.PointerProperty(type=GesticulatorJob)
+    add_property(bpy.types.WindowManager, "gesticulator_job", GesticulatorJob)
     for handlers in _handlers():
         handlers.append(_time_has_moved)
     atexit.register(shut_down)
@@ -284,7 +286,7 @@ def unregister() -> None:
     for handlers in _handlers():
         if _time_has_moved in handlers:
             handlers.remove(_time_has_moved)
-    del bpy.types.WindowManager.gesticulator_job
+    delattr(bpy.types.WindowManager, "gesticulator_job")
 
 
-CLASSES = (GesticulatorJob,)
+CLASSES: tuple[type, ...] = (GesticulatorJob,)

@@ -13,6 +13,7 @@ from ..core.timeline import Segment
 from . import baking, compat, metadata, strips
 from .baking import Baked
 from .metadata import RHYTHM, SEMANTIC, Record
+from .rna import present
 from .strips import Journal, OurStrip, our_strips
 
 
@@ -100,7 +101,7 @@ def link(
         alone = _settle_active_action(work, animation, first_time, journal, result)
         if rhythm is not None:
             made.append(_link_rhythm(work, animation, rhythm, alone, journal))
-            result.rhythm_action = made[0].action.name
+            result.rhythm_action = present(made[0].action).name
         for span, baked in gestures:
             made.append(_link_gesture(work, animation, span, baked, journal))
             result.placed.append(made[-1].name)
@@ -111,7 +112,7 @@ def link(
         journal.roll_back()
         raise
     for strip in made:
-        baking.finished(strip.action)
+        baking.finished(present(strip.action))
     strips.discard(old_actions)
     strips.drop_empty_tracks(animation)
     result.removed = len(replaced)
@@ -178,7 +179,7 @@ def _settle_active_action(
         if metadata.read(s.action) is None
     )
     action = animation.action
-    if not _touches(work, action):
+    if action is None or not _touches(work, action):
         return not others
     if not first_time:
         result.warnings.append(
@@ -186,14 +187,14 @@ def _settle_active_action(
             "it has keys; push it down in the NLA editor if that is not wanted."
         )
         return False
-    _push_down(animation, journal)
+    _push_down(animation, action, journal)
     result.warnings.append(f"The Action {action.name} was pushed down to its own NLA track below the gestures.")
     return False
 
 
-def _push_down(animation: bpy.types.AnimData, journal: Journal) -> None:
+def _push_down(animation: bpy.types.AnimData, action: bpy.types.Action, journal: Journal) -> None:
     """As Blender's own "Push Down": same blending, extrapolation and influence, nothing of the Action changed."""
-    action, slot = animation.action, compat.active_slot(animation)
+    slot = compat.active_slot(animation)
     track = animation.nla_tracks.new()
     track.name = action.name
     strip = track.strips.new(action.name, int(action.frame_range[0]), action)

@@ -9,6 +9,7 @@ import bpy
 from ..core.bone_maps import BoneMap
 from ..core.errors import UserError
 from . import rigs
+from .rna import armature_of, custom_property
 
 KEY = "semantic_gesticulator_bones"
 PRESET_NAMES = {
@@ -26,7 +27,7 @@ PRESET_NAMES = {
 
 def of(armature: bpy.types.Object) -> BoneMap:
     """The saved map, or else what detection finds. A damaged saved map is a UserError."""
-    text = armature.get(KEY)
+    text = custom_property(armature, KEY)
     if isinstance(text, str):
         return BoneMap.from_text(text)
     return rigs.detect_bones(armature)
@@ -39,7 +40,7 @@ def cached(armature: bpy.types.Object) -> BoneMap:
     """As `of`, cheap enough for every redraw: detection runs again only when the bones' names change."""
     if saved(armature):
         return of(armature)
-    fingerprint = hash(tuple(bone.name for bone in armature.data.bones))
+    fingerprint = hash(tuple(bone.name for bone in armature_of(armature).bones))
     known = _found.get(armature.session_uid)
     if known is None or known[0] != fingerprint:
         known = _found[armature.session_uid] = (fingerprint, rigs.detect_bones(armature))
@@ -47,7 +48,7 @@ def cached(armature: bpy.types.Object) -> BoneMap:
 
 
 def saved(armature: bpy.types.Object) -> bool:
-    return isinstance(armature.get(KEY), str)
+    return isinstance(custom_property(armature, KEY), str)
 
 
 def save(armature: bpy.types.Object, bone_map: BoneMap) -> None:
@@ -62,7 +63,7 @@ def save(armature: bpy.types.Object, bone_map: BoneMap) -> None:
 
 
 def forget(armature: bpy.types.Object) -> None:
-    if KEY in armature:
+    if custom_property(armature, KEY) is not None:
         del armature[KEY]
 
 

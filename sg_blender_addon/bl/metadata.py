@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.timeline import Alternative, Segment
 from . import compat
+from .rna import custom_property, present
 
 KEY = "semantic_gesticulator"
 RHYTHM, SEMANTIC = "rhythm", "semantic"
@@ -64,7 +65,7 @@ class Record:
 
 def read(action: bpy.types.Action | None) -> Record | None:
     """The record on an Action; None if it is not ours (or was damaged by hand: then it is left alone)."""
-    text = action.get(KEY) if action is not None else None
+    text = custom_property(action, KEY) if action is not None else None
     if not isinstance(text, str):
         return None
     try:
@@ -119,7 +120,7 @@ def strip_state(strip: bpy.types.NlaStrip) -> dict[str, Any]:
 
 def stamp(strip: bpy.types.NlaStrip, record: Record) -> None:
     """Write the record with a fingerprint of how the strip lies now."""
-    write(strip.action, replace(record, state=strip_state(strip)))
+    write(present(strip.action), replace(record, state=strip_state(strip)))
 
 
 def change(strip: bpy.types.NlaStrip, record: Record, content: Callable[[bpy.types.Action], str] = content_hash) -> str:
@@ -138,4 +139,4 @@ def change(strip: bpy.types.NlaStrip, record: Record, content: Callable[[bpy.typ
         return "moved"
     if now != record.state:
         return "adjusted"
-    return "keys edited" if content(strip.action) != record.content else ""
+    return "keys edited" if content(present(strip.action)) != record.content else ""

@@ -17,8 +17,9 @@ import bpy
 
 from ..core import clips
 from ..core.bone_maps import BoneMap
-from ..core.clips import Clip, Performance
+from ..core.clips import Clip
 from ..core.errors import UserError
+from ..core.performance import Performance
 from ..core.strip_plan import Span
 from ..core.timeline import Segment
 from . import baking, compat, metadata, strips
@@ -26,7 +27,8 @@ from .baking import Baked, Tally
 from .linking import Applied, Work, link, rhythm_name, strip_name
 from .metadata import RHYTHM, SEMANTIC
 from .rigs import overridden_bones, read_rig
-from .steps import Steps, again, apart, finish
+from .rna import present
+from .steps import Steps, find_by_uid, finish, in_thread
 from .strips import Journal, OurStrip, our_strips
 
 _SAME_PLACE = 0.3  # share of a gesture's length that must be covered by a kept one to be "in its place"
@@ -66,7 +68,9 @@ def apply_performance(
 def finder(scene: bpy.types.Scene, armature: bpy.types.Object, bone_map: BoneMap) -> Find:
     scene_uid, armature_uid = scene.session_uid, armature.session_uid
     return lambda: Where(
-        again(bpy.data.scenes, scene_uid, "The scene"), again(bpy.data.objects, armature_uid, "The character"), bone_map
+        find_by_uid(bpy.data.scenes, scene_uid, "The scene"),
+        find_by_uid(bpy.data.objects, armature_uid, "The character"),
+        bone_map,
     )
 
 
@@ -87,9 +91,9 @@ def apply_steps(
     """
     work = _work(find(), performance, frame_start, source, job)
     with baking.all_or_nothing():
-        made = yield from _build(work, (yield apart(lambda: clips.whole(performance, work.rig, work.fps))))
+        made = yield from _build(work, (yield in_thread(lambda: clips.whole(performance, work.rig, work.fps))))
         known = yield from _read_contents(find, work)
-        return _let_in(work, _unchanged(work, find()), made, known, keep_changed)
+        return _replace_strips(work, _unchanged(work, find()), made, known, keep_changed)
 
 
 def place_steps(
@@ -110,7 +114,7 @@ def place_steps(
     segments, names = [segment for segment, _ in placed], {name for _, name in placed if name}
     with baking.all_or_nothing():
         _named(find().armature, names)
-        calculated = yield apart(lambda: clips.of_segments(performance, segments, work.rig, work.fps))
+        calculated = yield in_thread(lambda: clips.of_segments(performance, segments, work.rig, work.fps))
         made = yield from _build(work, calculated)
         armature = _unchanged(work, find()).armature
         result = Applied(work.frames)
@@ -123,7 +127,7 @@ def delete_strip(armature: bpy.types.Object, strip: bpy.types.NlaStrip) -> None:
     for ours in our_strips(armature):
         if ours.strip == strip:
             strips.discard([strips.remove_strip(ours.track, strip, Journal())])
-            strips.drop_empty_tracks(armature.animation_data)
+            strips.drop_empty_tracks(present(armature.animation_data))
             return
     raise UserError(f"{strip.name} is not a gesture strip.", "Select a strip on a Gestures track.", "not_our_strip")
 
@@ -185,7 +189,7 @@ def _read_contents(find: Find, work: Work) -> Steps[dict[int, str]]:
     concerned = [ours for ours in our_strips(find().armature) if _concerns(ours, work)]
     concerned.sort(key=lambda ours: ours.record.kind != RHYTHM)
     known = {}
-    for uid in dict.fromkeys([ours.strip.action.session_uid for ours in concerned]):
+    for uid in dict.fromkeys([present(ours.strip.action).session_uid for ours in concerned]):
         known[uid] = yield from baking.read(uid)
     return known
 
@@ -204,7 +208,7 @@ def _unchanged(work: Work, where: Where) -> Where:
 # ---------------------------------------------------------------- what stays, what goes
 
 
-def _let_in(
+def _replace_strips(
     work: Work, where: Where, made: Sequence[tuple[Clip, Baked]], known: dict[int, str], keep_changed: bool
 ) -> Applied:
     armature = where.armature
@@ -218,7 +222,7 @@ def _let_in(
                 result.kept.append((ours.strip.name, change))
             else:
                 replaced.append(ours)
-    rhythm = next(baked for clip, baked in made if clip.span is None)
+    rhythm: Baked | None = next(baked for clip, baked in made if clip.span is None)
     if any(ours.record.kind == RHYTHM for ours in kept):
         rhythm = None
         result.warnings.append("The rhythm strip was changed by hand and stays; delete it to get the new one.")

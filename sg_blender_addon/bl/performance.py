@@ -8,39 +8,39 @@ from pathlib import Path
 
 import bpy
 
-from ..client.generation import Take
 from ..client.job import Control, Job
+from ..core.performance import Performance
 from . import nla, properties, takes
 from .linking import Applied
-from .request import Shot
+from .request import GenerateTarget
 from .steps import BUILDING, Steps, persistent
 
 WARNINGS_SHOWN = 4
 
 
-def apply(shot: Shot, take: Take) -> Steps[str]:
-    """Put the take on the shot's character; returns a line to report. UserError leaves the scene untouched."""
-    shot.find()
+def apply(target: GenerateTarget, take: Performance) -> Steps[str]:
+    """Put the take on the target's character; returns a line to report. UserError leaves the scene untouched."""
+    target.find()
     name = takes.new_name()
     path = takes.path_of(name)
     try:
         yield Job("building", lambda control: _keep(path, take, control))
         applied = yield from persistent(
             lambda: nla.apply_steps(  # the take on the disk is good for all attempts
-                shot.find, take, frame_start=shot.voice.start_frame, source=shot.voice.strip, job=name
+                target.find, take, frame_start=target.voice.start_frame, source=target.voice.strip, job=name
             )
         )
     except BaseException:  # no strip carries its name
         takes.forget(path)
         raise
-    scene = shot.find_scene()
-    _list_words(scene, shot, take)
+    scene = target.find_scene()
+    _list_words(scene, target, take)
     _set_playback(scene, applied.frames)
     push_undo("Generate gestures")
     return _summary(take, applied)
 
 
-def _keep(path: Path, take: Take, control: Control) -> None:
+def _keep(path: Path, take: Performance, control: Control) -> None:
     control.report(BUILDING, 0.0)
     takes.write(path, take, control.check)
 
@@ -51,13 +51,13 @@ def push_undo(message: str) -> None:
         bpy.ops.ed.undo_push(message=message)
 
 
-def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
-    settings = scene.gesticulator
+def _list_words(scene: bpy.types.Scene, target: GenerateTarget, take: Performance) -> None:
+    settings = properties.settings(scene)
     settings.words.clear()
     for word in take.words:
         row = settings.words.add()
         row.name, row.start, row.end = word.text, word.start, word.end
-    settings.voice_frame = shot.voice.start_frame
+    settings.voice_frame = target.voice.start_frame
     with properties.no_jump():
         settings.word_index = 0
 
@@ -65,11 +65,11 @@ def _list_words(scene: bpy.types.Scene, shot: Shot, take: Take) -> None:
 def _set_playback(scene: bpy.types.Scene, frames: tuple[float, float]) -> None:
     """Play shows voice and body in step: dropped frames rather than a body that falls behind."""
     scene.sync_mode = "AUDIO_SYNC"
-    if scene.gesticulator.set_range:
+    if properties.settings(scene).set_range:
         scene.frame_start, scene.frame_end = math.floor(frames[0]), math.ceil(frames[1])
 
 
-def _summary(take: Take, applied: Applied) -> str:
+def _summary(take: Performance, applied: Applied) -> str:
     gestures = len(applied.placed)
     lines = [f"{gestures} gesture{'' if gestures == 1 else 's'} on {len(take.words)} words."]
     if applied.kept:

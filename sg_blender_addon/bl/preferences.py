@@ -1,14 +1,17 @@
-"""What belongs to the machine and not to a shot: where the backend is, which models it uses."""
+"""What belongs to the machine and not to a scene: where the backend is, which models it uses."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import bpy
 
 from ..client import environment, locks, pythons
 from . import backend_settings, job_runner
 from .reports import draw_operator, draw_text, panel_width
+from .rna import Icon, present
 
-STATE_TEXTS = {
+STATE_TEXTS: dict[str, tuple[str, Icon]] = {
     environment.MISSING: ("No backend yet: press 'Set up backend' once", "INFO"),
     environment.INCOMPLETE: ("The set-up is not complete: press the button, it goes on where it stopped", "ERROR"),
     environment.OUTDATED: ("The add-on was updated: press the button to update the backend too", "INFO"),
@@ -25,81 +28,127 @@ RETRIEVERS = (
 class GesticulatorPreferences(bpy.types.AddonPreferences):
     bl_idname = backend_settings.PACKAGE
 
-    backend_mode: bpy.props.EnumProperty(
-        name="Backend",
-        items=(
-            ("OWN", "On this machine", "The add-on starts the backend when it is needed and ends it with Blender"),
-            ("URL", "At an address", "Use a backend that somebody has started, here or on another machine"),
+    backend_mode: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Backend",
+            items=(
+                ("OWN", "On this machine", "The add-on starts the backend when it is needed and ends it with Blender"),
+                ("URL", "At an address", "Use a backend that somebody has started, here or on another machine"),
+            ),
+            default="OWN",
         ),
-        default="OWN",
-    )
-    python_path: bpy.props.StringProperty(
-        name="Own Python",
-        description="Python of an environment that can run the backend. Empty: the one that was set up here",
-        subtype="FILE_PATH",
-    )
-    base_python: bpy.props.StringProperty(
-        name="Make it from",
-        description=f"64-bit Python {pythons.versions_text(pythons.supported())} to make the environment from. "
-        "Empty: Blender's own where it fits, else one that is installed, else one is fetched",
-        subtype="FILE_PATH",
-    )
-    small_torch: bpy.props.BoolProperty(
-        name="Small PyTorch",
-        description="Linux: PyTorch's CPU build instead of the usual one with NVIDIA's CUDA. It comes from PyTorch's "
-        "own index, or from the place below",
-    )
-    torch_source: bpy.props.StringProperty(
-        name="It comes from",
-        description="Folder of wheels, or address of a package index, that has PyTorch's CPU build. Empty: PyTorch's "
-        "own index",
-    )
-    wheels_folder: bpy.props.StringProperty(
-        name="Folder of wheels",
-        description="Install from this folder, without any network. Empty: from the package index",
-        subtype="DIR_PATH",
-    )
-    url: bpy.props.StringProperty(name="Address", description="For example http://127.0.0.1:8765")
-    token: bpy.props.StringProperty(
-        name="Token", description="What 'python -m backend serve' printed when it started", subtype="PASSWORD"
-    )
-    engine: bpy.props.EnumProperty(
-        name="Transcription",
-        items=(
-            ("faster-whisper", "faster-whisper", "Fast on a CPU"),
-            ("openai-whisper", "openai-whisper", "The original implementation; has to be installed in addition"),
+    ]
+    python_path: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Own Python",
+            description="Python of an environment that can run the backend. Empty: the one that was set up here",
+            subtype="FILE_PATH",
         ),
-    )
-    whisper_model: bpy.props.StringProperty(
-        name="Speech model",
-        description="Name of a Whisper model (tiny.en, base, small, ...) or its folder. Empty: the small one that is "
-        "installed with the backend. Others are downloaded once",
-    )
-    retriever: bpy.props.EnumProperty(
-        name="Gestures chosen by", items=RETRIEVERS, description="How words find their gestures in new scenes"
-    )
-    llm_url: bpy.props.StringProperty(
-        name="Language model", description="OpenAI-compatible address, for example http://127.0.0.1:8000/v1"
-    )
-    llm_model: bpy.props.StringProperty(name="Its name", description="Name of the model that the address serves")
-    llm_key: bpy.props.StringProperty(name="Its key", description="API key, if it wants one", subtype="PASSWORD")
-    weights: bpy.props.StringProperty(
-        name="Weights", description="Folder of model weights. Empty: the starter weights", subtype="DIR_PATH"
-    )
-    library: bpy.props.StringProperty(
-        name="Gesture library",
-        description="Folder of a gesture library of your own. With +starter behind it, ours supplies what yours lacks. "
-        "Empty: ours alone",
-        subtype="DIR_PATH",
-    )
-    cache_folder: bpy.props.StringProperty(
-        name="Cache",
-        description="Folder for downloaded speech models. Empty: where such models usually go",
-        subtype="DIR_PATH",
-    )
+    ]
+    base_python: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Make it from",
+            description=f"64-bit Python {pythons.versions_text(pythons.supported())} to make the environment from. "
+            "Empty: Blender's own where it fits, else one that is installed, else one is fetched",
+            subtype="FILE_PATH",
+        ),
+    ]
+    small_torch: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Small PyTorch",
+            description="Linux: PyTorch's CPU build instead of the usual one with NVIDIA's CUDA. It comes from "
+            "PyTorch's own index, or from the place below",
+        ),
+    ]
+    torch_source: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="It comes from",
+            description="Folder of wheels, or address of a package index, that has PyTorch's CPU build. Empty: "
+            "PyTorch's own index",
+        ),
+    ]
+    wheels_folder: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Folder of wheels",
+            description="Install from this folder, without any network. Empty: from the package index",
+            subtype="DIR_PATH",
+        ),
+    ]
+    url: Annotated[str, bpy.props.StringProperty(name="Address", description="For example http://127.0.0.1:8765")]
+    token: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Token", description="What 'python -m backend serve' printed when it started", subtype="PASSWORD"
+        ),
+    ]
+    engine: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Transcription",
+            items=(
+                ("faster-whisper", "faster-whisper", "Fast on a CPU"),
+                ("openai-whisper", "openai-whisper", "The original implementation; has to be installed in addition"),
+            ),
+        ),
+    ]
+    whisper_model: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Speech model",
+            description="Name of a Whisper model (tiny.en, base, small, ...) or its folder. Empty: the small one "
+            "that is installed with the backend. Others are downloaded once",
+        ),
+    ]
+    retriever: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Gestures chosen by", items=RETRIEVERS, description="How words find their gestures in new scenes"
+        ),
+    ]
+    llm_url: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Language model", description="OpenAI-compatible address, for example http://127.0.0.1:8000/v1"
+        ),
+    ]
+    llm_model: Annotated[
+        str, bpy.props.StringProperty(name="Its name", description="Name of the model that the address serves")
+    ]
+    llm_key: Annotated[
+        str, bpy.props.StringProperty(name="Its key", description="API key, if it wants one", subtype="PASSWORD")
+    ]
+    weights: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Weights", description="Folder of model weights. Empty: the starter weights", subtype="DIR_PATH"
+        ),
+    ]
+    library: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Gesture library",
+            description="Folder of a gesture library of your own. With +starter behind it, ours supplies what yours "
+            "lacks. Empty: ours alone",
+            subtype="DIR_PATH",
+        ),
+    ]
+    cache_folder: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Cache",
+            description="Folder for downloaded speech models. Empty: where such models usually go",
+            subtype="DIR_PATH",
+        ),
+    ]
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = present(self.layout)
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "backend_mode", expand=True)
@@ -149,9 +198,9 @@ class GesticulatorPreferences(bpy.types.AddonPreferences):
         column.prop(self, "cache_folder")
 
 
-def _state_line(width: int) -> tuple[str, int, str]:
+def _state_line(width: int) -> tuple[str, int, Icon]:
     text, icon = STATE_TEXTS[environment.state(backend_settings.backend_folder(), backend_settings.ROOT)]
     return text, width, icon
 
 
-CLASSES = (GesticulatorPreferences,)
+CLASSES: tuple[type, ...] = (GesticulatorPreferences,)

@@ -1,14 +1,16 @@
-"""What belongs to the shot: `scene.gesticulator`, saved with the file."""
+"""What belongs to a scene: `scene.gesticulator`, saved with the file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import bpy
 
 from . import sound_strips
 from .preferences import RETRIEVERS
+from .rna import Rows, add_property, present
 
 LANGUAGES = (
     ("AUTO", "Detect", "Let the speech model find out"),
@@ -61,85 +63,127 @@ def _voice_names(settings: GesticulatorSettings, _context: bpy.types.Context, ty
 def _jump_to_word(settings: GesticulatorSettings, context: bpy.types.Context) -> None:
     """A click on a row of the list moves the play head to the word."""
     if _jumping and 0 <= settings.word_index < len(settings.words):
-        context.scene.frame_set(round(settings.frame_of(settings.words[settings.word_index].start)))
+        present(context.scene).frame_set(round(settings.frame_of(settings.words[settings.word_index].start)))
 
 
 class GesticulatorWord(bpy.types.PropertyGroup):
-    """A spoken word; seconds from where the voice begins to be heard."""
+    """A spoken word; seconds from the beginning of the voice."""
 
-    start: bpy.props.FloatProperty(unit="TIME_ABSOLUTE")
-    end: bpy.props.FloatProperty(unit="TIME_ABSOLUTE")
+    start: Annotated[float, bpy.props.FloatProperty(unit="TIME_ABSOLUTE")]
+    end: Annotated[float, bpy.props.FloatProperty(unit="TIME_ABSOLUTE")]
 
 
 class GesticulatorSettings(bpy.types.PropertyGroup):
-    character: bpy.props.PointerProperty(
-        name="Character", type=bpy.types.Object, poll=_is_armature, description="Armature of the character that speaks"
-    )
-    voice: bpy.props.StringProperty(
-        name="Voice",
-        description="Sound strip of the sequencer that is spoken. Empty: the only one there is",
-        search=_voice_names,
-        search_options={"SUGGESTION"},
-    )
-    script: bpy.props.PointerProperty(
-        name="Script",
-        type=bpy.types.Text,
-        description="What is said, as plain text or subtitles (name ending in .srt or .vtt). Makes word times exact. "
-        "Empty: the voice is transcribed",
-    )
-    language: bpy.props.EnumProperty(name="Language", items=LANGUAGES, default="en", description="Language spoken")
-    intensity: bpy.props.FloatProperty(
-        name="Intensity",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        soft_max=1.5,
-        subtype="FACTOR",
-        description="How large the movements are. 1: as learned; 0: as good as still",
-    )
-    density: bpy.props.FloatProperty(
-        name="Gesture density",
-        default=0.5,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        description="How many words get a gesture that shows their meaning",
-    )
-    seed: bpy.props.IntProperty(
-        name="Seed", default=0, min=0, description="The same seed gives the same performance again; try others"
-    )
-    retriever: bpy.props.EnumProperty(
-        name="Gestures chosen by",
-        items=(("DEFAULT", "As in the preferences", "What the add-on's preferences say"), *RETRIEVERS),
-        default="DEFAULT",
-    )
-    blend: bpy.props.EnumProperty(
-        name="Gestures blended",
-        items=BLENDS,
-        default="auto",
-        description="How a gesture is laid over the movement that follows the rhythm",
-    )
-    exact: bpy.props.BoolProperty(
-        name="Exact mode", description="Slower: the schedule of the published method, without approximations"
-    )
-    set_range: bpy.props.BoolProperty(
-        name="Set frame range", default=True, description="Make the scene's frame range cover the voice"
-    )
-    words: bpy.props.CollectionProperty(type=GesticulatorWord)
-    word_index: bpy.props.IntProperty(update=_jump_to_word, options={"SKIP_SAVE"})
-    voice_frame: bpy.props.FloatProperty(description="Scene frame of the last result's second 0", default=1.0)
+    character: Annotated[
+        bpy.types.Object | None,
+        bpy.props.PointerProperty(
+            name="Character",
+            type=bpy.types.Object,
+            poll=_is_armature,
+            description="Armature of the character that speaks",
+        ),
+    ]
+    voice: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Voice",
+            description="Sound strip of the sequencer that is spoken. Empty: the only one there is",
+            search=_voice_names,
+            search_options={"SUGGESTION"},
+        ),
+    ]
+    script: Annotated[
+        bpy.types.Text | None,
+        bpy.props.PointerProperty(
+            name="Script",
+            type=bpy.types.Text,
+            description="What is said, as plain text or subtitles (name ending in .srt or .vtt). "
+            "Makes word times exact. Empty: the voice is transcribed",
+        ),
+    ]
+    language: Annotated[
+        str, bpy.props.EnumProperty(name="Language", items=LANGUAGES, default="en", description="Language spoken")
+    ]
+    intensity: Annotated[
+        float,
+        bpy.props.FloatProperty(
+            name="Intensity",
+            default=1.0,
+            min=0.0,
+            max=2.0,
+            soft_max=1.5,
+            subtype="FACTOR",
+            description="How large the movements are. 1: as learned; 0: as good as still",
+        ),
+    ]
+    density: Annotated[
+        float,
+        bpy.props.FloatProperty(
+            name="Gesture density",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            description="How many words get a gesture that shows their meaning",
+        ),
+    ]
+    seed: Annotated[
+        int,
+        bpy.props.IntProperty(
+            name="Seed", default=0, min=0, description="The same seed gives the same performance again; try others"
+        ),
+    ]
+    retriever: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Gestures chosen by",
+            items=(("DEFAULT", "As in the preferences", "What the add-on's preferences say"), *RETRIEVERS),
+            default="DEFAULT",
+        ),
+    ]
+    blend: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Gestures blended",
+            items=BLENDS,
+            default="auto",
+            description="How a gesture is laid over the movement that follows the rhythm",
+        ),
+    ]
+    exact: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Exact mode", description="Slower: the schedule of the published method, without approximations"
+        ),
+    ]
+    set_range: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Set frame range", default=True, description="Make the scene's frame range cover the voice"
+        ),
+    ]
+    words: Annotated[Rows[GesticulatorWord], bpy.props.CollectionProperty(type=GesticulatorWord)]
+    word_index: Annotated[int, bpy.props.IntProperty(update=_jump_to_word, options={"SKIP_SAVE"})]
+    voice_frame: Annotated[
+        float, bpy.props.FloatProperty(description="Scene frame of the last result's second 0", default=1.0)
+    ]
 
     def frame_of(self, seconds: float) -> float:
         """Scene frame of a time of the last result."""
         return self.voice_frame + seconds * sound_strips.frame_rate(self.id_data)
 
 
+def settings(scene: bpy.types.Scene | None) -> GesticulatorSettings:
+    """The settings of a context's scene."""
+    return present(scene).gesticulator  # type: ignore[attr-defined]  # see register()
+
+
 def register() -> None:
-    bpy.types.Scene.gesticulator = bpy.props.PointerProperty(type=GesticulatorSettings)
+    add_property(bpy.types.Scene, "gesticulator", GesticulatorSettings)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.gesticulator
+    delattr(bpy.types.Scene, "gesticulator")
 
 
-CLASSES = (GesticulatorWord, GesticulatorSettings)
+CLASSES: tuple[type, ...] = (GesticulatorWord, GesticulatorSettings)

@@ -11,6 +11,7 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import UserError
+from .rna import Icon, present
 
 WRAP_CHARACTERS = 46
 
@@ -52,7 +53,7 @@ def wrapped(text: str, width: int = WRAP_CHARACTERS) -> list[str]:
     return lines
 
 
-def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: str = "NONE") -> None:
+def draw_text(layout: bpy.types.UILayout, text: str, width: int, icon: Icon = "NONE") -> None:
     """Several labels that read as one paragraph; only the first carries the icon."""
     column = layout.column(align=True)
     column.scale_y = 0.85
@@ -68,7 +69,7 @@ def draw_operator(
     beside: Callable[[bpy.types.UILayout], object] = lambda row: None,
     *,
     height: float = 1.0,
-    icon: str = "NONE",
+    icon: Icon = "NONE",
 ) -> None:
     """The button of one of our operators, `beside` it what belongs into its row, and below why it is grey if it is."""
     row = layout.row(align=True)
@@ -84,5 +85,5 @@ def draw_operator(
 def panel_width(context: bpy.types.Context) -> int:
     """About how many characters fit into the region that is being drawn."""
     region = getattr(context, "region", None)
-    scale = context.preferences.system.ui_scale or 1.0
+    scale = present(context.preferences).system.ui_scale or 1.0
     return max(24, int((region.width - 60 * scale) / (6.6 * scale))) if region else WRAP_CHARACTERS

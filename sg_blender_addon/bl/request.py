@@ -1,4 +1,4 @@
-"""One shot's request, read into plain values when a button is pressed; and finding its things again later."""
+"""What Generate works on and asks for, as plain values from when the button was pressed; its data found again later."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from ..client.generation import GenerateRequest
 from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
 from ..core.timeline import Segment
-from . import backend_settings, mapping, rigs, sound_strips
+from . import backend_settings, mapping, properties, rigs, sound_strips
+from .backend_settings import BackendPreferences
 from .nla import Where
+from .rna import present
 from .sound_strips import Voice
-from .steps import again, gone
+from .steps import find_by_uid, gone
 
 SCRIPT_KINDS = {".srt": "srt", ".vtt": "vtt"}
 
 
 @dataclass(frozen=True)
-class Shot:
+class GenerateTarget:
     """Names and session ids instead of pointers: data may be renamed, undone or gone while a job runs."""
 
     scene: str
@@ -31,10 +33,10 @@ class Shot:
     fps: float
 
     def find_scene(self) -> bpy.types.Scene:
-        return again(bpy.data.scenes, self.scene_uid, f"The scene '{self.scene}'")
+        return find_by_uid(bpy.data.scenes, self.scene_uid, f"The scene '{self.scene}'")
 
     def find_character(self) -> bpy.types.Object:
-        return again(bpy.data.objects, self.character_uid, f"The character '{self.character}'")
+        return find_by_uid(bpy.data.objects, self.character_uid, f"The character '{self.character}'")
 
     def find(self) -> Where:
         """All of it as it is now; UserError when it is not what it was when the job began."""
@@ -50,7 +52,7 @@ class Shot:
         """UserError when the strip is not what it was when the job began."""
         scene = next((s for s in bpy.data.scenes if s.session_uid == self.sequencer_scene_uid), None)
         strip = sound_strips.find(scene, self.voice.strip) if scene else None
-        if strip is None:
+        if scene is None or strip is None:
             raise gone(f"The sound strip '{self.voice.strip}'")
         if not sound_strips.is_still(self.voice, scene, strip):
             raise UserError(
@@ -60,20 +62,20 @@ class Shot:
             )
 
 
-def read(context: bpy.types.Context) -> Shot:
-    """The shot of the current scene; UserError when character or voice cannot be used."""
-    scene = context.scene
-    settings = scene.gesticulator
+def read_target(context: bpy.types.Context) -> GenerateTarget:
+    """What the current scene has to offer; UserError when character or voice cannot be used."""
+    scene = present(context.scene)
+    settings = properties.settings(scene)
     character = settings.character
     problem = rigs.can_be_baked(character)
-    if problem is not None and not (problem.code in ("no_mappable_bones", "control_rig") and mapping.saved(character)):
-        raise problem
+    if character is None or (problem is not None and not _mapped_by_hand(problem, character)):
+        raise present(problem)
     problem = rigs.can_be_baked(character, mapping.of(character))
     if problem is not None:
         raise problem
     editing = sound_strips.editing_scene(context)
     voice = sound_strips.read_voice(editing, sound_strips.chosen(editing, settings.voice))
-    return Shot(
+    return GenerateTarget(
         scene=scene.name,
         scene_uid=scene.session_uid,
         character=character.name,
@@ -84,45 +86,50 @@ def read(context: bpy.types.Context) -> Shot:
     )
 
 
-def request(
+def _mapped_by_hand(problem: UserError, character: bpy.types.Object) -> bool:
+    """Whether the user has said which bones are which, where detection failed."""
+    return problem.code in ("no_mappable_bones", "control_rig") and mapping.saved(character)
+
+
+def build_request(
     context: bpy.types.Context,
-    shot: Shot,
+    target: GenerateTarget,
     locked: tuple[Segment, ...] = (),
-    heard_range: tuple[float, float] | None = None,
+    time_range: tuple[float, float] | None = None,
 ) -> GenerateRequest:
-    """What to ask the backend for this shot. Raises UserError for settings that cannot be."""
-    settings, machine_settings = context.scene.gesticulator, backend_settings.preferences()
-    retriever = machine_settings.retriever if settings.retriever == "DEFAULT" else settings.retriever
+    """What to ask the backend for this target. Raises UserError for settings that cannot be."""
+    settings, preferences = properties.settings(context.scene), backend_settings.preferences()
+    retriever = preferences.retriever if settings.retriever == "DEFAULT" else settings.retriever
     backend = backend_settings.backend_choice()
-    _check_llm(retriever, machine_settings)
+    _check_llm(retriever, preferences)
     script, kind = _script(settings.script)
-    start, end = heard_range or (None, None)
+    start, end = time_range or (None, None)
     wanted = GenerateSettings(
         seed=settings.seed,
-        fps=shot.fps,
+        fps=target.fps,
         intensity=settings.intensity,
         density=settings.density,
         language="" if settings.language == "AUTO" else settings.language,
         retriever=retriever,
-        llm_url=machine_settings.llm_url.strip() if retriever == "openai" else "",
-        llm_model=machine_settings.llm_model.strip() if retriever == "openai" else "",
-        llm_key=machine_settings.llm_key.strip() if retriever == "openai" else "",
-        engine=machine_settings.engine,
-        whisper_model=machine_settings.whisper_model.strip(),
+        llm_url=preferences.llm_url.strip() if retriever == "openai" else "",
+        llm_model=preferences.llm_model.strip() if retriever == "openai" else "",
+        llm_key=preferences.llm_key.strip() if retriever == "openai" else "",
+        engine=preferences.engine,
+        whisper_model=preferences.whisper_model.strip(),
         weights=backend_settings.weights(),
         library=backend_settings.library(),
         script=script,
         script_kind=kind,
         blend=settings.blend,
         exact=settings.exact,
-        audio_start=shot.voice.audio_start,
-        audio_end=shot.voice.audio_end,
-        speed=shot.voice.speed,
+        audio_start=target.voice.audio_start,
+        audio_end=target.voice.audio_end,
+        speed=target.voice.speed,
         range_start=start,
         range_end=end,
         locked=locked,
     )
-    return GenerateRequest(backend, shot.voice.audio, wanted)
+    return GenerateRequest(backend, target.voice.audio, wanted)
 
 
 def _script(text: bpy.types.Text | None) -> tuple[str, str]:
@@ -132,7 +139,7 @@ def _script(text: bpy.types.Text | None) -> tuple[str, str]:
     return text.as_string(), SCRIPT_KINDS.get(ending, "txt")
 
 
-def _check_llm(retriever: str, settings: bpy.types.AddonPreferences) -> None:
+def _check_llm(retriever: str, settings: BackendPreferences) -> None:
     if retriever != "openai":
         return
     if not settings.llm_url.strip():

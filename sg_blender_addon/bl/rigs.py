@@ -8,6 +8,7 @@ import numpy as np
 from ..core.bone_maps import BoneMap, detect
 from ..core.errors import UserError
 from ..core.retarget import TargetRig
+from .rna import armature_of, present
 
 _OVERRIDING = {
     "IK",
@@ -72,8 +73,8 @@ def read_rig(armature: bpy.types.Object, bone_map: BoneMap) -> TargetRig:
     """
     bones = _ordered(armature)
     index = {bone.name: i for i, bone in enumerate(bones)}
-    present = BoneMap.make(bone_map.preset, {j: b for j, b in bone_map.joints.items() if b in index})
-    problem = can_be_baked(armature, present)
+    mapped = BoneMap.make(bone_map.preset, {j: b for j, b in bone_map.joints.items() if b in index})
+    problem = can_be_baked(armature, mapped)
     if problem is not None:
         raise problem
     return TargetRig(
@@ -81,10 +82,10 @@ def read_rig(armature: bpy.types.Object, bone_map: BoneMap) -> TargetRig:
         parents=tuple(index[b.parent.name] if b.parent else -1 for b in bones),
         rest=np.array([np.array(b.matrix_local) for b in bones], dtype=float),
         tails=np.array([np.array(b.tail_local) for b in bones], dtype=float),
-        joints={joint: index[name] for joint, name in present.joints.items()},
+        joints={joint: index[name] for joint, name in mapped.joints.items()},
         inherits_rotation=tuple(bool(b.use_inherit_rotation) for b in bones),
         local_location=tuple(bool(b.use_local_location) for b in bones),
-        rotation_modes=tuple(armature.pose.bones[b.name].rotation_mode for b in bones),
+        rotation_modes=tuple(present(armature.pose).bones[b.name].rotation_mode for b in bones),
     )
 
 
@@ -94,15 +95,18 @@ def overridden_bones(armature: bpy.types.Object, rig: TargetRig) -> list[str]:
     return [
         n
         for n in names
-        if any(c.type in _OVERRIDING and not c.mute and c.influence > 0 for c in armature.pose.bones[n].constraints)
+        if any(
+            c.type in _OVERRIDING and not c.mute and c.influence > 0
+            for c in present(armature.pose).bones[n].constraints
+        )
     ]
 
 
 def _ordered(armature: bpy.types.Object) -> list[bpy.types.Bone]:
     """Bones with parents before children."""
-    return sorted(armature.data.bones, key=lambda bone: len(bone.parent_recursive))
+    return sorted(armature_of(armature).bones, key=lambda bone: len(bone.parent_recursive))
 
 
 def _is_generated_rigify(obj: bpy.types.Object) -> bool:
-    bones = obj.data.bones
+    bones = armature_of(obj).bones
     return "DEF-spine" in bones and "torso" in bones

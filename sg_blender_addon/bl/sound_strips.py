@@ -1,8 +1,8 @@
-"""Sound strips of the sequencer: which there are, and what part of which file is heard at which frame.
+"""Sound strips of the sequencer: which there are, and what part of which file plays at which frame.
 
 A plain strip is sent as its file with in and out points, so that nothing has to be rendered and the backend may use
 any decoder it has. A retimed strip cannot be described that way (Blender hides where a retiming key sits in the file):
-it is mixed down by Blender to what is heard.
+it is mixed down by Blender to what it plays.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import bpy
 
 from ..core.errors import UserError
+from .compat import has_option
+from .rna import present
 
 SHORTEST_S = 0.05
 MIXDOWN_RATE = 48000
@@ -24,12 +26,12 @@ MIXDOWN_RATE = 48000
 
 @dataclass(frozen=True)
 class Voice:
-    """What a strip lets one hear. Frames are the scene's, seconds without other word are the file's."""
+    """The part of a sound that a strip plays. Frames are the scene's, seconds without other word are the file's."""
 
     strip: str
     audio: Path | bytes
     start_frame: float
-    """Scene frame at which the part of the file begins to be heard."""
+    """Scene frame at which the part of the file begins to play."""
     end_frame: float
     audio_start: float | None
     """In point, None: the file's beginning."""
@@ -41,7 +43,7 @@ class Voice:
 
 def editing_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """The scene that the sequencer edits: since 5.0 a workspace may show another scene's strips."""
-    return getattr(context, "sequencer_scene", None) or context.scene
+    return getattr(context, "sequencer_scene", None) or present(context.scene)
 
 
 def all_strips(scene: bpy.types.Scene) -> list[Any]:
@@ -103,13 +105,13 @@ def content_frames(strip: Any) -> float:
 
 
 def read_voice(scene: bpy.types.Scene, strip: Any) -> Voice:
-    """What the strip lets one hear; UserError when its sound is missing or nothing of it is left."""
+    """What the strip plays; UserError when its sound is missing or nothing of it is left."""
     audio = audio_of(strip)
-    return _heard(scene, strip) if _retimed(scene, strip) else _part_of(audio, scene, strip)
+    return _mixed_down(scene, strip) if _retimed(scene, strip) else _part_of(audio, scene, strip)
 
 
 def is_still(voice: Voice, scene: bpy.types.Scene, strip: Any) -> bool:
-    """Whether the strip lets one hear what it did when the voice was read, as far as can be told in no time.
+    """Whether the strip plays what it did when the voice was read, as far as can be told in no time.
 
     A mixdown takes as long as the first one and a packed sound is a copy of all its bytes: of the one only the place is
     compared, of the other the size.
@@ -186,7 +188,7 @@ def _sound_seconds(sound: bpy.types.Sound) -> float | None:
         return None
 
 
-def _heard(scene: bpy.types.Scene, strip: Any) -> Voice:
+def _mixed_down(scene: bpy.types.Scene, strip: Any) -> Voice:
     """The strip alone, mixed down by Blender over its range."""
     left, right = handles(strip)
     with tempfile.TemporaryDirectory(prefix="gesticulator-") as folder:
@@ -206,14 +208,10 @@ def _heard(scene: bpy.types.Scene, strip: Any) -> Voice:
 def _mixdown(scene: bpy.types.Scene, path: Path) -> None:
     try:
         with bpy.context.temp_override(scene=scene):
-            bpy.ops.sound.mixdown(
-                filepath=str(path),
-                check_existing=False,
-                container="WAV",
-                codec="PCM",
-                format="S16",
-                mixrate=MIXDOWN_RATE,
-            )
+            options: dict[str, Any] = {"container": "WAV", "codec": "PCM", "format": "S16"}
+            if has_option(bpy.ops.sound.mixdown, "mixrate"):  # before 4.3 it is the scene's
+                options["mixrate"] = MIXDOWN_RATE
+            bpy.ops.sound.mixdown(filepath=str(path), check_existing=False, **options)
     except (RuntimeError, AttributeError, TypeError):
         return  # built without sound; the missing file tells the caller
 

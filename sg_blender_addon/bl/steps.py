@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
-
-import bpy
 
 from ..client.job import CANCELLED, DONE, Control, Job
 from ..core.errors import Cancelled, UserError
@@ -50,14 +48,14 @@ class Running(Generic[T]):
         while self.job is None or self.job.tick().finished:
             before = time.perf_counter()
             try:
-                told = self._resume()
+                yielded = self._resume()
             except StopIteration as end:
                 self.result = end.value
                 return True
-            if isinstance(told, Job):
-                self.job = told.start()
+            if isinstance(yielded, Job):
+                self.job = yielded.start()
             else:
-                self.fraction = told
+                self.fraction = yielded
             now = time.perf_counter()
             longest = max(longest, now - before)
             if now + longest - began > budget_s:
@@ -115,7 +113,7 @@ def finish(steps: Steps[T]) -> T:
     return running.result
 
 
-def apart(work: Callable[[], T]) -> Job[T]:
+def in_thread(work: Callable[[], T]) -> Job[T]:
     """Numbers and files, in a thread of their own: to be yielded."""
 
     def reporting(control: Control) -> T:
@@ -125,7 +123,7 @@ def apart(work: Callable[[], T]) -> Job[T]:
     return Job("building", reporting)
 
 
-def again(collection: bpy.types.bpy_prop_collection, uid: int, what: str) -> Any:
+def find_by_uid(collection: Iterable[Any], uid: int, what: str) -> Any:
     """The thing of that session uid; UserError when it is gone."""
     found = next((item for item in collection if item.session_uid == uid), None)
     if found is None:

@@ -10,6 +10,7 @@ import bpy
 
 from . import compat, metadata
 from .metadata import Record
+from .rna import present
 
 RHYTHM_TRACK = "Gestures: rhythm"
 SEMANTIC_TRACK = "Gestures: semantic"
@@ -139,7 +140,7 @@ def _take_back(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, action: bpy
 
 def remove_strip(track: bpy.types.NlaTrack, strip: bpy.types.NlaStrip, journal: Journal) -> bpy.types.Action:
     """Take a strip away, restorably; its Action is returned for `discard` once everything has succeeded."""
-    action, slot = strip.action, getattr(strip, "action_slot", None)
+    action, slot = present(strip.action), getattr(strip, "action_slot", None)
     saved = {name: getattr(strip, name) for name in _SAVED}
     times = {
         name: getattr(strip, name)

@@ -7,13 +7,14 @@ that our strips carry; a file that travels to another machine arrives without it
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ..client.generation import Take
 from ..core import wire
+from ..core.errors import UserError
+from ..core.files import replacing
+from ..core.performance import Performance
 from . import backend_settings
 
 KEPT = 200
@@ -25,21 +26,17 @@ def new_name() -> str:
     return uuid.uuid4().hex
 
 
-def write(path: Path, take: Take, check: Callable[[], None] = lambda: None) -> None:
+def write(path: Path, take: Performance, check: Callable[[], None] = lambda: None) -> None:
     """Keep a take. A full disk loses the take, not the performance: then there is nothing under its name.
 
     check: raises when nobody wants it any more; then there is nothing under its name either.
     """
-    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": dict(take.report)}
-    with contextlib.suppress(OSError):
-        temporary = path.with_suffix(".new")
-        try:
+    meta = {"fps": take.rhythm.fps, "skeleton": take.rhythm.skeleton.to_json(), "report": take.report()}
+    with contextlib.suppress(OSError, UserError):
+        with replacing(path) as temporary:
             with temporary.open("wb") as file:
                 wire.write(file, meta, wire.motion_arrays("rhythm", take.rhythm))
             check()
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         _prune(path.parent)
 
 

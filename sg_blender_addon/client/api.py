@@ -138,7 +138,7 @@ class Api:
         return [dict(item) for item in found] if isinstance(found, Sequence) else []
 
     def preview(self, gesture_id: str, library: str = "starter") -> bytes:
-        """A PNG picture of a gesture."""
+        """A PNG preview of a gesture."""
         return self._request("GET", f"/v1/gestures/{quote(gesture_id)}/preview", params={"library": library})
 
     def blend(self, meta: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:

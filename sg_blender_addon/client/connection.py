@@ -56,12 +56,6 @@ class Connection:
                 process.start()
             return Api(process.url, process.token)
 
-    @property
-    def own_alive(self) -> bool:
-        """True while a backend that we started runs."""
-        process = self._process
-        return process is not None and process.alive
-
     def died(self, choice: BackendChoice) -> bool:
         """True when the backend of `choice` was started by us and has ended by itself.
 

@@ -16,11 +16,12 @@ from ..core import rotations as rot
 from ..core import wire
 from ..core.errors import UserError
 from ..core.motion import Motion
+from ..core.performance import Performance
 from ..core.protocol import BLENDS
 from ..core.timeline import Segment
 from .api import Api
 from .connection import BackendChoice, Connection
-from .generation import GenerateRequest, Take, generate, with_restart
+from .generation import GenerateRequest, generate, with_restart
 from .job import Control
 
 FADE_S = 0.4
@@ -38,7 +39,7 @@ class VariantInfo:
 
 @dataclass(frozen=True)
 class GestureInfo:
-    """A gesture of the backend's library. words: what the examples' gestures are made on; picture: what it shows."""
+    """A gesture of the backend's library. words: what the examples' gestures are made on; preview: what it shows."""
 
     id: str
     label: str
@@ -47,7 +48,7 @@ class GestureInfo:
     meanings: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    picture: str = ""
+    preview: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> GestureInfo:
@@ -89,7 +90,7 @@ class Rearrangement:
 class Rearranged:
     """The new take, and the placed segments with the times and the blend they got, in the order asked for."""
 
-    take: Take
+    take: Performance
     placed: tuple[Segment, ...]
 
 
@@ -152,7 +153,7 @@ def with_natural_times(segment: Segment, known: Mapping[str, GestureInfo], secon
     return replace(segment, label=gesture.label, start=max(0.0, start), end=min(seconds, start + variant.seconds))
 
 
-def regenerate_range(connection: Connection, request: GenerateRequest, take: Path, control: Control) -> Take:
+def regenerate_range(connection: Connection, request: GenerateRequest, take: Path, control: Control) -> Performance:
     """Generate anew, and take of it only the request's range; before and after it the old rhythm goes on."""
     old = read_take(take)
     settings = request.settings
@@ -165,9 +166,9 @@ def regenerate_range(connection: Connection, request: GenerateRequest, take: Pat
         )
     rhythm = splice(old, new.rhythm, settings.range_start, settings.range_end)
 
-    def call(api: Api) -> Take:
+    def call(api: Api) -> Performance:
         blended = _blended(api, rhythm, _in_time(new.segments), settings.library, settings.weights)
-        return replace(blended, words=new.words, report=new.report)
+        return replace(new, rhythm=blended.rhythm, merged=blended.merged, segments=blended.segments)
 
     return with_restart(connection, request.backend, control, call)
 
@@ -194,7 +195,7 @@ def _in_time(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     return tuple(sorted(segments, key=lambda segment: segment.start))
 
 
-def _blended(api: Api, rhythm: Motion, segments: Sequence[Segment], library: str, weights: str) -> Take:
+def _blended(api: Api, rhythm: Motion, segments: Sequence[Segment], library: str, weights: str) -> Performance:
     meta = {
         "fps": rhythm.fps,
         "skeleton": rhythm.skeleton.to_json(),
@@ -204,7 +205,7 @@ def _blended(api: Api, rhythm: Motion, segments: Sequence[Segment], library: str
     }
     answer, arrays = api.blend(meta, wire.motion_arrays("rhythm", rhythm))
     merged = wire.motion_from("merged", {**meta, **answer}, arrays)
-    return Take(rhythm, merged, (), _as_blended(segments, answer.get("blends")), {})
+    return Performance(rhythm, merged, (), _as_blended(segments, answer.get("blends")))
 
 
 def _as_blended(segments: Sequence[Segment], blends: Any) -> tuple[Segment, ...]:

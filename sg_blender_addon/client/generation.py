@@ -1,21 +1,19 @@
 """The work of a generation job: reach a backend, send the voice, wait, fetch and decode the result.
 
-Runs in a job's worker thread. Nothing of Blender is touched: the caller applies the finished `Take` to its scene.
+Runs in a job's worker thread. Nothing of Blender is touched: the caller applies the `Performance` to its scene.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ..core import wire
 from ..core.errors import Cancelled, UserError
-from ..core.motion import Motion
+from ..core.performance import Performance
 from ..core.protocol import GenerateSettings
-from ..core.timeline import Segment, Word
 from .api import Api, JobStatus
 from .connection import BackendChoice, Connection
 from .job import TICK_S, Control
@@ -38,38 +36,7 @@ class GenerateRequest:
     settings: GenerateSettings
 
 
-@dataclass(frozen=True)
-class Take:
-    """One finished performance. Times are seconds from the start of the voice as heard."""
-
-    rhythm: Motion
-    merged: Motion
-    words: tuple[Word, ...]
-    segments: tuple[Segment, ...]
-    report: Mapping[str, Any]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return tuple(str(text) for text in self.report.get("warnings", ()))
-
-    @classmethod
-    def from_wire(cls, meta: Mapping[str, Any], arrays: Mapping[str, Any]) -> Take:
-        """Raises UserError when the answer is not a performance."""
-        try:
-            words = tuple(Word.from_json(item) for item in meta.get("words", ()))
-            segments = tuple(Segment.from_json(item) for item in meta.get("segments", ()))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(
-                "The backend's answer cannot be read.",
-                "Add-on and backend must have the same version.",
-                "bad_motion_data",
-            ) from error
-        rhythm = wire.motion_from("rhythm", meta, arrays)
-        merged = wire.motion_from("merged", meta, arrays)
-        return cls(rhythm, merged, words, segments, dict(meta))
-
-
-def generate(connection: Connection, request: GenerateRequest, control: Control) -> Take:
+def generate(connection: Connection, request: GenerateRequest, control: Control) -> Performance:
     """Run one job to its end. A crashed backend of our own is restarted once; a remote one is not ours to restart."""
     return with_restart(connection, request.backend, control, lambda api: _run(api, request, control))
 
@@ -91,7 +58,7 @@ def with_restart(connection: Connection, choice: BackendChoice, control: Control
     raise AssertionError("unreachable")
 
 
-def _run(api: Api, request: GenerateRequest, control: Control) -> Take:
+def _run(api: Api, request: GenerateRequest, control: Control) -> Performance:
     control.report("Sending the voice", 0.01)
     audio = api.upload_audio(request.audio)
     control.check()
@@ -102,7 +69,7 @@ def _run(api: Api, request: GenerateRequest, control: Control) -> Take:
         _cancel_quietly(api, status.id)
         raise
     control.report("Fetching the motion", 0.97)
-    return Take.from_wire(*api.result(status.id))
+    return Performance.from_wire(*api.result(status.id))
 
 
 def _wait(api: Api, status: JobStatus, control: Control) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from ..core.errors import Cancelled, UserError
+from ..core.progress import Progress
 
 T = TypeVar("T")
 
@@ -38,11 +39,11 @@ class Snapshot:
         return self.state != RUNNING
 
 
-class Control:
-    """What the work sees of its handle: where to report, and whether to stop."""
+class Control(Progress):
+    """What the work sees of its handle: where to report, and whether to stop. Stages of the core are told to it too."""
 
     def __init__(self) -> None:
-        self.cancelled = threading.Event()
+        super().__init__(self.report)
         self._lock = threading.Lock()
         self._snapshot = Snapshot()
 
@@ -51,10 +52,6 @@ class Control:
         self.check()
         with self._lock:
             self._snapshot = replace(self._snapshot, stage=stage, fraction=min(1.0, max(0.0, fraction)), eta_s=eta_s)
-
-    def check(self) -> None:
-        if self.cancelled.is_set():
-            raise Cancelled()
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not after a cancel."""
@@ -102,7 +99,7 @@ class Job(Generic[T]):
 
     def cancel(self) -> None:
         """Ask the work to stop; it ends in the state `cancelled`, or `done` if it was faster."""
-        self._control.cancelled.set()
+        self._control.cancel()
 
     @property
     def result(self) -> T:

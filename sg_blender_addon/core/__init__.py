@@ -1,1 +1,28 @@
 """The shared ground of add-on, backend and training: standard library and numpy only."""
+
+from __future__ import annotations
+
+from .bvh import read_bvh, write_bvh
+from .errors import Cancelled, UserError
+from .motion import Motion
+from .performance import Performance
+from .progress import Progress
+from .protocol import GenerateSettings
+from .skeleton import Skeleton, canonical
+from .timeline import Alternative, Segment, Word
+
+__all__ = [
+    "Alternative",
+    "Cancelled",
+    "GenerateSettings",
+    "Motion",
+    "Performance",
+    "Progress",
+    "Segment",
+    "Skeleton",
+    "UserError",
+    "Word",
+    "canonical",
+    "read_bvh",
+    "write_bvh",
+]

@@ -13,12 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import UserError
+from .joint_groups import ARM, FINGERS, LEG, NECK, SIDES, SPINE
 from .skeleton import canonical
-
-SIDES = ("Left", "Right")
-FINGERS = ("Thumb", "Index", "Middle", "Ring", "Pinky")
-SPINE = ("Spine", "Spine1", "Spine2")
-_LIMBS = ("Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot")
 
 # How much a joint tells about a rig being a person; everything else (fingers, metacarpals) is a bonus.
 _WEIGHTS = {"Hips": 2.0, "Spine2": 1.5, "Head": 1.5} | {
@@ -124,12 +120,12 @@ def _scheme(
 
 
 def _middle(*names: str) -> dict[str, str]:
-    joints = ("Hips", *SPINE, "Neck", "Neck1", "Head")
+    joints = ("Hips", *SPINE, *NECK)
     return {joint: name for joint, name in zip(joints, names, strict=True) if name}
 
 
 def _limbs(*names: str) -> dict[str, str]:
-    return dict(zip(_LIMBS, names, strict=True))
+    return dict(zip((*ARM, *LEG), names, strict=True))
 
 
 _MIXAMO = {joint: joint for joint in canonical().names if joint != "Neck1" and "InHand" not in joint}

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .joint_groups import FINGERS, SIDES
+
 _TOKENS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _LEFT, _RIGHT = {"l", "left", "lf", "lft"}, {"r", "right", "rt", "rgt"}
 _FILLER = {
@@ -101,7 +103,6 @@ _ROLES = {
     "Pinky": "pinky little pinkie handpinky handlittle small",
 }
 _ROLE_OF = {word: role for role, words in _ROLES.items() for word in words.split()}
-_FINGERS = ("Thumb", "Index", "Middle", "Ring", "Pinky")
 _PALMS = {"metacarpal", "palm", "inhand", "carpal", "meta"}
 
 
@@ -129,8 +130,8 @@ def _read(name: str) -> _Reading:
     if not role and "mid" in plain and not core:
         role = "Middle"
     if not role and (finger_words or (palm and not core)) and numbers and 1 <= numbers[0] + palm <= 5:
-        role, numbers = _FINGERS[numbers[0] + palm - 1], numbers[1:]
-    if role in _FINGERS and not numbers and letters:
+        role, numbers = FINGERS[numbers[0] + palm - 1], numbers[1:]
+    if role in FINGERS and not numbers and letters:
         numbers = ["abcd".index(letters[-1]) + 1]
     return _Reading(role, side, palm, numbers[-1] if numbers else -1)
 
@@ -164,7 +165,7 @@ def guess(bone_names: Sequence[str], parents: Sequence[int]) -> dict[str, str]:
     """Canonical joint -> bone name for any humanoid; joints that cannot be told are left out."""
     tree = _Tree(bone_names, parents)
     found: dict[str, int] = {}
-    for side in ("Left", "Right"):
+    for side in SIDES:
         found.update(_arm(tree, side))
         found.update(_leg(tree, side))
     found.update(_trunk(tree, found))
@@ -183,7 +184,7 @@ def _arm(tree: _Tree, side: str) -> dict[str, int]:
         between = [i for i in tree.ancestors(hand) if arm in tree.ancestors(i) and tree.readings[i].role == "arm"]
         forearm = between[0] if between else -1  # Arm1, Arm2 in one chain
     found = {side + "Shoulder": collar, side + "Arm": arm, side + "ForeArm": forearm, side + "Hand": hand}
-    for finger in _FINGERS:
+    for finger in FINGERS:
         found.update(_finger(tree, side, finger, hand))
     return found
 
@@ -219,7 +220,7 @@ def _leg(tree: _Tree, side: str) -> dict[str, int]:
 def _trunk(tree: _Tree, limbs: dict[str, int]) -> dict[str, int]:
     head = tree.first("head")
     hips = _hips(tree, limbs)
-    chest = _common_parent(tree, [limbs.get(s + j, -1) for s in ("Left", "Right") for j in ("Shoulder", "Arm")])
+    chest = _common_parent(tree, [limbs.get(s + j, -1) for s in SIDES for j in ("Shoulder", "Arm")])
     if chest < 0 and head >= 0:
         chest = next((i for i in tree.ancestors(head) if tree.readings[i].role == "spine"), -1)
     if hips >= 0 and chest >= 0 and hips != chest and hips not in tree.ancestors(chest):
@@ -236,7 +237,7 @@ def _trunk(tree: _Tree, limbs: dict[str, int]) -> dict[str, int]:
 
 def _hips(tree: _Tree, limbs: dict[str, int]) -> int:
     named = tree.first("hips")
-    return named if named >= 0 else _common_parent(tree, [limbs.get(s + "UpLeg", -1) for s in ("Left", "Right")])
+    return named if named >= 0 else _common_parent(tree, [limbs.get(s + "UpLeg", -1) for s in SIDES])
 
 
 def _common_parent(tree: _Tree, bones: Sequence[int]) -> int:

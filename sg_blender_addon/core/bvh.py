@@ -6,9 +6,7 @@ everywhere. The reader takes any rotation order, channels per joint, end sites, 
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +15,11 @@ from typing import TextIO
 import numpy as np
 
 from . import rotations as rot
+from .arrays import Floats
 from .errors import UserError
+from .files import replacing
 from .motion import Motion
-from .rotations import Array
+from .progress import Progress
 from .skeleton import Skeleton
 from .storage import blocks
 
@@ -29,7 +29,6 @@ _HINT = "Export it again as a BVH file with one skeleton and try once more."
 _POSITIONS = ("Xposition", "Yposition", "Zposition")
 _WRITE_CHUNK = 2048  # frames; their text takes 5 MB
 _BEARS = 0.9  # of the joints below its parent
-Told = Callable[[float], object]
 
 
 @dataclass
@@ -154,7 +153,7 @@ def read_bvh(path: str | Path, most_bytes: int = MAX_BYTES) -> Motion:
     return Motion(round(1 / frame_time, 3), skeleton, root, rotations)
 
 
-def _read_values(path: Path, text: str, frames: int, channels: int) -> Array:
+def _read_values(path: Path, text: str, frames: int, channels: int) -> Floats:
     try:
         values = np.array(text.split(), dtype=float)
     except ValueError as error:
@@ -177,7 +176,7 @@ def _unique(names: list[str]) -> list[str]:
     return result
 
 
-def _decode_channels(path: Path, joints: list[_Joint], data: Array) -> tuple[Array, Array]:
+def _decode_channels(path: Path, joints: list[_Joint], data: Floats) -> tuple[Floats, Floats]:
     rotations = rot.identity(len(data), len(joints))
     trunk = _trunk(joints)
     places = {j: np.tile(np.array(joints[j].offset), (len(data), 1)) for j in trunk}
@@ -216,30 +215,19 @@ def _trunk(joints: list[_Joint]) -> list[int]:
         trunk.append(joint)
 
 
-def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY", told: Told = lambda share: None) -> None:
-    """Write a BVH file atomically: the file appears whole or not at all, also when `told`, called with the share that
-    is written, raises.
+def write_bvh(motion: Motion, path: str | Path, order: str = "ZXY", progress: Progress | None = None) -> None:
+    """Write a BVH file; it appears whole or not at all, also when it is cancelled. Makes missing folders.
 
     The root's OFFSET is zero and its position channels are absolute, so that readers that add the two and readers
     that do not agree. Raises UserError when the place cannot be written.
     """
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="ascii", errors="replace", newline="\n") as file:
-                file.write("HIERARCHY\n")
-                sequence = _write_hierarchy(file, motion.skeleton, order)
-                _write_frames(file, motion, order, sequence, told)
-            Path(temporary).chmod(0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"{path.name} cannot be written.", "Check the folder, its permissions and the free space.", "cannot_write"
-        ) from error
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="ascii", errors="replace", newline="\n") as file,
+    ):
+        file.write("HIERARCHY\n")
+        sequence = _write_hierarchy(file, motion.skeleton, order)
+        _write_frames(file, motion, order, sequence, progress or Progress())
 
 
 def _write_hierarchy(file: TextIO, skeleton: Skeleton, order: str) -> list[int]:
@@ -271,10 +259,10 @@ def _write_hierarchy(file: TextIO, skeleton: Skeleton, order: str) -> list[int]:
     return sequence
 
 
-def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int], told: Told) -> None:
+def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int], progress: Progress) -> None:
     file.write(f"MOTION\nFrames: {len(motion)}\nFrame Time: {1 / motion.fps:.8f}\n")
     for block in blocks(len(motion), motion.rotations, size=_WRITE_CHUNK):
-        told(block.start / len(motion))
+        progress.stage("Writing", block.start / len(motion))
         part = motion.slice(block.start, block.stop)
         euler = np.degrees(rot.to_euler(part.rotations[:, sequence], order))
         values = np.concatenate([part.root_positions, euler.reshape(len(part), -1)], axis=1)
@@ -282,5 +270,5 @@ def _write_frames(file: TextIO, motion: Motion, order: str, sequence: list[int],
         file.write("".join([line % tuple(row) for row in values.tolist()]))
 
 
-def _numbers(values: Array) -> str:
+def _numbers(values: Floats) -> str:
     return " ".join(f"{v:.6f}" for v in values)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import rotations as rot
+from .arrays import Floats
 from .retarget import Retargeted
-from .rotations import Array
 from .target_rig import TargetRig
 
 _PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
@@ -21,7 +21,7 @@ class Channel:
 
     bone: str
     path: str
-    values: Array
+    values: Floats
 
 
 def channels(rig: TargetRig, pose: Retargeted, like: Sequence[Channel] = ()) -> list[Channel]:
@@ -41,7 +41,7 @@ def channels(rig: TargetRig, pose: Retargeted, like: Sequence[Channel] = ()) -> 
     return out
 
 
-def _in_mode(quaternions: Array, mode: str, near: Array | None) -> Array:
+def _in_mode(quaternions: Floats, mode: str, near: Floats | None) -> Floats:
     if mode == "QUATERNION":
         flip = near is not None and len(quaternions) and np.dot(near, quaternions[0]) < 0
         return -quaternions if flip else quaternions
@@ -50,7 +50,7 @@ def _in_mode(quaternions: Array, mode: str, near: Array | None) -> Array:
     return _euler(quaternions, mode, near)
 
 
-def _axis_angle(q: Array, near: Array | None) -> Array:
+def _axis_angle(q: Floats, near: Floats | None) -> Floats:
     """Angle and axis (F, 4) that move without jumps: the axis is held where the rotation vanishes."""
     q = np.where(np.median(q[:, :1]) < 0, -q, q)
     sine = np.linalg.norm(q[:, 1:], axis=1)
@@ -67,7 +67,7 @@ def _axis_angle(q: Array, near: Array | None) -> Array:
     return np.column_stack([angle, axis * signs[:, None]])
 
 
-def _euler(q: Array, mode: str, near: Array | None) -> Array:
+def _euler(q: Floats, mode: str, near: Floats | None) -> Floats:
     """Euler angles (F, 3) in x, y, z order of storage, of the two solutions the one nearest to the frame before.
 
     Blender's mode "XYZ" turns about X first, which is the intrinsic order ZYX.
@@ -83,7 +83,7 @@ def _euler(q: Array, mode: str, near: Array | None) -> Array:
     return np.unwrap(np.concatenate([before[None], chosen]), axis=0)[1:]
 
 
-def _nearest_solutions(both: Array, before: Array) -> list[int]:
+def _nearest_solutions(both: Floats, before: Floats) -> list[int]:
     """Which of two solutions (2, F, 3) to take on each frame (F), turns by whole circles not counted.
 
     Only the choice itself goes frame by frame; what it rests on is calculated for all frames at once.

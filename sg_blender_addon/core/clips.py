@@ -5,33 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
-from .bone_maps import SIDES
+from .arrays import Floats
 from .channels import Channel, channels
 from .errors import UserError
+from .joint_groups import LOWER_BODY
 from .motion import Motion, concatenate
+from .performance import Performance
 from .retarget import Retargeted, retarget
-from .rotations import Array
 from .strip_plan import Span, plan_spans, segment_motion
 from .target_rig import TargetRig
 from .timeline import Segment
 
 _CHANGED = 2e-3  # a channel that moves less than this (a quarter of a degree, 2 mm) is not part of a gesture
-_LOWER = ("Hips", *(side + part for side in SIDES for part in ("UpLeg", "Leg", "Foot")))
-
-
-class Performance(Protocol):
-    """What generation delivers: two motions of one length on the canonical skeleton, and the gestures' places."""
-
-    @property
-    def rhythm(self) -> Motion: ...
-    @property
-    def merged(self) -> Motion: ...
-    @property
-    def segments(self) -> Sequence[Segment]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +71,7 @@ def _span_of(spans: Sequence[Span], segment: Segment) -> Span:
     return span
 
 
-def _times(start: float, end: float, fps: float) -> Array:
+def _times(start: float, end: float, fps: float) -> Floats:
     """Seconds of one key per scene frame, from start until end is reached."""
     return start + np.arange(max(2, int(np.ceil((end - start) * fps - 1e-6)) + 1)) / fps
 
@@ -129,7 +117,7 @@ def _poses(
 
 def _changed(rig: TargetRig, below: Sequence[Channel], above: Sequence[Channel]) -> list[Channel]:
     """Channels that move; hips and legs go together, or the feet would leave the ground when the strip is moved."""
-    lower = {rig.names[rig.joints[j]] for j in _LOWER if j in rig.joints}
+    lower = {rig.names[rig.joints[j]] for j in LOWER_BODY if j in rig.joints}
     size = {"location": 100 * rig.scale}  # locations count in metres of the character's own size
     moved = [
         np.abs(a.values - b.values).max() > _CHANGED * size.get(a.path, 1.0) for a, b in zip(above, below, strict=True)

@@ -7,8 +7,8 @@ class UserError(Exception):
     """Something the user can understand and act on.
 
     `message` is one sentence that says what is wrong, `hint` one that says what to do next, `code` a short
-    machine-readable name that the HTTP protocol and scripts may rely on, one of `error_codes.CODES`. `details` is for bug
-    reports: a traceback, the end of a log.
+    machine-readable name that the HTTP protocol and scripts may rely on, one of `error_codes.CODES`. `details` is for
+    bug reports: a traceback, the end of a log.
     """
 
     def __init__(self, message: str, hint: str = "", code: str = "error") -> None:

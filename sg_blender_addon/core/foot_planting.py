@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import SIDES
-from .rotations import Array
+from . import two_bone
+from .arrays import Floats
+from .joint_groups import SIDES
 from .skeleton import canonical
 from .target_rig import FORWARD, UP, TargetRig
 
@@ -15,12 +16,12 @@ _FULL_REACH = 0.9995  # a leg is never straightened further: at the limit the kn
 
 def plant_feet(
     rig: TargetRig,
-    positions: Array,
-    world: Array,
-    turns: list[Array],
-    hips: Array | None,
-    origin: Array,
-    offsets: Array,
+    positions: Floats,
+    world: Floats,
+    turns: list[Floats],
+    hips: Floats | None,
+    origin: Floats,
+    offsets: Floats,
 ) -> None:
     """Correct thigh and shin turns so that each ankle follows the source's ankle, scaled, at the rig's own stance."""
     if hips is None:
@@ -46,7 +47,7 @@ def plant_feet(
         _solve_leg(rig, turns, (thigh, shin, foot), start, goal)
 
 
-def _stance(rig: TargetRig, world: Array) -> Array:
+def _stance(rig: TargetRig, world: Floats) -> Floats:
     """Turn (F, 4) about the vertical, armature space: where both feet together point."""
     feet = [canonical().index(side + "Foot") for side in SIDES]
     toes = rot.rotate(world[:, feet], FORWARD).mean(axis=1) * np.array([1.0, 0.0, 1.0])
@@ -54,28 +55,22 @@ def _stance(rig: TargetRig, world: Array) -> Array:
     return rot.mul(rot.mul(rig.axes, yaw), rot.inverse(rig.axes))
 
 
-def _solve_leg(rig: TargetRig, turns: list[Array], bones: tuple[int, int, int], start: Array, goal: Array) -> None:
+def _solve_leg(rig: TargetRig, turns: list[Floats], bones: tuple[int, int, int], start: Floats, goal: Floats) -> None:
     """Two-bone solve: from start (F, 3) reach goal (F, 3), the knee staying in the plane that the source bent it in."""
     thigh, shin, foot = bones
     upper = rot.rotate(turns[thigh], rig.heads[shin] - rig.heads[thigh])
     lower = rot.rotate(turns[shin], rig.heads[foot] - rig.heads[shin])
     a, b = np.linalg.norm(upper, axis=-1), np.linalg.norm(lower, axis=-1)
-    line: Array = goal - start
-    distance = np.clip(np.linalg.norm(line, axis=-1), np.abs(a - b) * 1.001 + 1e-9, (a + b) * _FULL_REACH)
-    line = rot.normalize(line)
-    bend = _bend_direction(upper, lower, line, rot.rotate(turns[thigh], rig.to_armature(FORWARD)))
-    along = (a * a - b * b + distance * distance) / (2 * distance)
-    aside = np.sqrt(np.maximum(a * a - along * along, 0.0))
-    knee = line * along[:, None] + bend * aside[:, None]
-    turns[thigh] = rot.mul(rot.between(upper, knee), turns[thigh])
-    turns[shin] = rot.mul(rot.between(lower, line * distance[:, None] - knee), turns[shin])
+    pole = _knee_pole(upper, lower, rot.rotate(turns[thigh], rig.to_armature(FORWARD)))
+    limits = {"shortest": np.abs(a - b) * 1.001 + 1e-9, "longest": (a + b) * _FULL_REACH}
+    bent = two_bone.solve(goal - start, pole, a, b, **limits)
+    turns[thigh] = rot.mul(rot.between(upper, bent.middle), turns[thigh])
+    turns[shin] = rot.mul(rot.between(lower, bent.lower), turns[shin])
 
 
-def _bend_direction(upper: Array, lower: Array, line: Array, forward: Array) -> Array:
-    """Unit direction (F, 3), normal to `line`, that the knee goes to: as bent, the thigh's front when straight."""
+def _knee_pole(upper: Floats, lower: Floats, forward: Floats) -> Floats:
+    """Direction (F, 3) that the knee goes to: as bent, the thigh's front when straight."""
     chord = rot.normalize(upper + lower)
     bent = upper - chord * np.sum(upper * chord, axis=-1, keepdims=True)
     size = np.linalg.norm(upper, axis=-1, keepdims=True)
-    wish = bent + 0.02 * size * forward  # 0.02 of the thigh: about a degree of bend, where its direction is noise
-    wish = wish - line * np.sum(wish * line, axis=-1, keepdims=True)
-    return rot.normalize(wish)
+    return bent + 0.02 * size * forward  # 0.02 of the thigh: about a degree of bend, where its direction is noise

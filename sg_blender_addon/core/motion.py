@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import rotations as rot
-from .rotations import Array
+from .arrays import Floats
 from .skeleton import Skeleton, mirror_indices
 
-Times = Sequence[float] | Array
+Times = Sequence[float] | Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class Motion:
 
     fps: float
     skeleton: Skeleton
-    root_positions: Array
-    rotations: Array
+    root_positions: Floats
+    rotations: Floats
 
     def __post_init__(self) -> None:
         frames = len(self.root_positions)
@@ -50,7 +50,7 @@ class Motion:
         """The rest pose, held."""
         return cls(fps, skeleton, np.tile(skeleton.offsets[0], (frames, 1)), rot.identity(frames, len(skeleton)))
 
-    def forward_kinematics(self) -> tuple[Array, Array]:
+    def forward_kinematics(self) -> tuple[Floats, Floats]:
         """World positions (F, J, 3) in cm and world rotations (F, J, 4) of all joints."""
         positions = np.empty((len(self), len(self.skeleton), 3))
         world = np.empty((len(self), len(self.skeleton), 4))
@@ -62,7 +62,7 @@ class Motion:
                 world[:, j] = rot.mul(world[:, p], self.rotations[:, j])
         return positions, world
 
-    def end_positions(self) -> Array:
+    def end_positions(self) -> Floats:
         """World positions (F, E, 3) of the end sites, cm: finger tips, toes, crown."""
         positions, world = self.forward_kinematics()
         parents = list(self.skeleton.end_parents)

@@ -17,11 +17,11 @@ Listener = Callable[[str, float], None]
 
 
 class Progress:
-    """Reports stage and fraction to a listener; raises `Cancelled` once `cancel` is set. Usable without either."""
+    """Reports stage and fraction to a listener; raises `Cancelled` once `cancelled` is set. Usable without either."""
 
     def __init__(self, listener: Listener | None = None, cancel: threading.Event | None = None) -> None:
         self._listener = listener
-        self._cancel = cancel if cancel is not None else threading.Event()
+        self.cancelled = cancel if cancel is not None else threading.Event()
         self._reached = 0.0
 
     def stage(self, name: str, fraction: float = 0.0) -> None:
@@ -33,11 +33,11 @@ class Progress:
 
     def check(self) -> None:
         """Raise `Cancelled` if somebody asked to stop."""
-        if self._cancel.is_set():
+        if self.cancelled.is_set():
             raise Cancelled()
 
     def cancel(self) -> None:
-        self._cancel.set()
+        self.cancelled.set()
 
     def span(self, begin: float, end: float, name: str = "") -> Progress:
         """A part of this progress: its 0..1 becomes `begin`..`end` of ours, under `name` where one is given."""
@@ -45,7 +45,7 @@ class Progress:
         def report(stage: str, fraction: float) -> None:
             self.stage(name or stage, begin + (end - begin) * fraction)
 
-        return Progress(report, self._cancel)
+        return Progress(report, self.cancelled)
 
 
 class Estimate:

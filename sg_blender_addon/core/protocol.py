@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from .errors import UserError
+from .records import Length, OneOf, Range, Reader
 from .timeline import Segment
 
 API_VERSION = 1
@@ -16,20 +15,18 @@ ENGINES = ("faster-whisper", "openai-whisper")
 BLENDS = ("auto", "motion", "codes")
 MAX_SCRIPT_CHARACTERS = 2_000_000
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "fps": (1.0, 240.0),
-    "intensity": (0.0, 2.0),
-    "density": (0.0, 1.0),
-    "seed": (0, 2**31 - 1),
-    "temperature": (0.0, 2.0),
-    "top_p": (0.0, 1.0),
-    "top_k": (0, 4096),
-    "audio_start": (0.0, 1e6),
-    "audio_end": (0.0, 1e6),
-    "range_start": (0.0, 1e6),
-    "range_end": (0.0, 1e6),
-    "speed": (0.05, 20.0),
-}
+SCRIPT_KINDS = ("txt", "srt", "vtt")
+MOST_SECONDS = 1e6
+
+Seconds = Annotated[float, Range(0, MOST_SECONDS)]
+_READER = Reader(
+    "The settings",
+    "The setting",
+    "Correct it and start again.",
+    "bad_settings",
+    unknown_hint="Update the add-on or the backend so that both match.",
+    own={Segment: Segment.from_json},
+)
 
 
 @dataclass(frozen=True)
@@ -44,52 +41,39 @@ class GenerateSettings:
     temperature, top_k, top_p: sampling; None takes what the weights recommend.
     """
 
-    seed: int = 0
-    fps: float = 60.0
-    intensity: float = 1.0
-    density: float = 0.5
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    fps: Annotated[float, Range(1, 240)] = 60.0
+    intensity: Annotated[float, Range(0, 2)] = 1.0
+    density: Annotated[float, Range(0, 1)] = 0.5
     language: str = "en"
-    retriever: str = "embedded"
+    retriever: Annotated[str, OneOf(*RETRIEVERS)] = "embedded"
     llm_url: str = ""
     llm_model: str = ""
     llm_key: str = ""
-    engine: str = "faster-whisper"
+    engine: Annotated[str, OneOf(*ENGINES)] = "faster-whisper"
     whisper_model: str = ""
     weights: str = "starter"
     library: str = "starter"
-    script: str = ""
-    script_kind: str = "txt"
-    blend: str = "auto"
+    script: Annotated[str, Length(MAX_SCRIPT_CHARACTERS)] = ""
+    script_kind: Annotated[str, OneOf(*SCRIPT_KINDS)] = "txt"
+    blend: Annotated[str, OneOf(*BLENDS)] = "auto"
     exact: bool = False
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    audio_start: float | None = None
-    audio_end: float | None = None
-    speed: float = 1.0
-    range_start: float | None = None
-    range_end: float | None = None
+    temperature: Annotated[float, Range(0, 2)] | None = None
+    top_k: Annotated[int, Range(0, 4096)] | None = None
+    top_p: Annotated[float, Range(0, 1)] | None = None
+    audio_start: Seconds | None = None
+    audio_end: Seconds | None = None
+    speed: Annotated[float, Range(0.05, 20)] = 1.0
+    range_start: Seconds | None = None
+    range_end: Seconds | None = None
     locked: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and low <= value <= high):
-                raise _refuse(name, f"must lie between {low:g} and {high:g}")
-        for name, allowed in (
-            ("retriever", RETRIEVERS),
-            ("engine", ENGINES),
-            ("blend", BLENDS),
-            ("script_kind", ("txt", "srt", "vtt")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise _refuse(name, f"must be one of {', '.join(allowed)}")
-        if len(self.script) > MAX_SCRIPT_CHARACTERS:
-            raise _refuse("script", f"must be shorter than {MAX_SCRIPT_CHARACTERS} characters")
+        _READER.check(self)
         for first, last in (("audio_start", "audio_end"), ("range_start", "range_end")):
             start, end = getattr(self, first), getattr(self, last)
             if start is not None and end is not None and end <= start:
-                raise _refuse(last, f"must be later than {first}")
+                raise _READER.refuse(last, f"must be later than {first}")
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults, so that older servers understand newer clients as far as they can."""
@@ -103,45 +87,4 @@ class GenerateSettings:
     @classmethod
     def from_json(cls, data: Any) -> GenerateSettings:
         """Raises UserError for unknown names, wrong types and values out of range."""
-        if not isinstance(data, dict):
-            raise _refuse("settings", "must be a JSON object")
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for name, value in data.items():
-            if name not in fields:
-                raise UserError(
-                    f"The setting {name!r} is unknown.",
-                    "Update the add-on or the backend so that both match.",
-                    "bad_settings",
-                )
-            values[name] = _convert(name, value, fields[name])
-        return cls(**values)
-
-
-def _convert(name: str, value: Any, definition: dataclasses.Field[Any]) -> Any:
-    if name == "locked":
-        try:
-            return tuple(Segment.from_json(s) for s in value)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _refuse(name, "must be a list of segments") from error
-    kind = str(definition.type)
-    if value is None:
-        if "None" in kind:
-            return None
-        raise _refuse(name, "cannot be empty")
-    if kind.startswith("bool"):
-        if isinstance(value, bool):
-            return value
-    elif kind.startswith("str"):
-        if isinstance(value, str):
-            return value
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        if kind.startswith("float"):
-            return float(value)
-        if value == int(value):
-            return int(value)
-    raise _refuse(name, f"has the wrong type ({type(value).__name__})")
-
-
-def _refuse(name: str, why: str) -> UserError:
-    return UserError(f"The setting {name!r} {why}.", "Correct it and start again.", "bad_settings")
+        return _READER.read(cls, data)

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import rotations as rot
+from .arrays import Floats
 from .foot_planting import plant_feet
 from .motion import Motion
 from .rest_alignment import alignment
-from .rotations import Array
 from .skeleton import canonical
 from .target_rig import TargetRig
 
@@ -35,9 +35,9 @@ class Retargeted:
     """
 
     bones: tuple[int, ...]
-    rotations: Array
+    rotations: Floats
     hips_bone: int
-    location: Array | None
+    location: Floats | None
 
     def slice(self, start: int, end: int) -> Retargeted:
         """Frames start..end, end excluded."""
@@ -45,7 +45,7 @@ class Retargeted:
         return replace(self, rotations=self.rotations[start:end], location=location)
 
 
-def retarget(motion: Motion, rig: TargetRig, origin: Sequence[float] | Array = (0.0, 0.0)) -> Retargeted:
+def retarget(motion: Motion, rig: TargetRig, origin: Sequence[float] | Floats = (0.0, 0.0)) -> Retargeted:
     """Turn canonical motion into bone channels of `rig`.
 
     origin: (x, z) of the performance's start in canonical cm; there the rig stands on its rest place.
@@ -63,11 +63,11 @@ def retarget(motion: Motion, rig: TargetRig, origin: Sequence[float] | Array = (
     return Retargeted(bones, basis, hips_bone, location)
 
 
-def _bone_turns(rig: TargetRig, world: Array) -> list[Array]:
+def _bone_turns(rig: TargetRig, world: Floats) -> list[Floats]:
     """Per bone the rotation (F, 4) in armature space away from its rest; unmapped bones follow their parents."""
     skeleton, aligned = canonical(), alignment(rig)
     joint_of = {bone: joint for joint, bone in rig.joints.items()}
-    turns: list[Array] = []
+    turns: list[Floats] = []
     for bone, parent in enumerate(rig.parents):
         if bone in joint_of:
             joint = joint_of[bone]
@@ -80,7 +80,7 @@ def _bone_turns(rig: TargetRig, world: Array) -> list[Array]:
     return turns
 
 
-def _basis(rig: TargetRig, turns: Sequence[Array], bone: int) -> Array:
+def _basis(rig: TargetRig, turns: Sequence[Floats], bone: int) -> Floats:
     """Pose rotation (F, 4) of a bone relative to its rest, in its own axes."""
     parent, rest = rig.parents[bone], rig.rest_rotations[bone]
     turn = turns[bone]
@@ -91,13 +91,13 @@ def _basis(rig: TargetRig, turns: Sequence[Array], bone: int) -> Array:
     return -basis if len(basis) and np.median(basis[:, 0]) < 0 else basis
 
 
-def _ground_offset(root: Array, origin: Array) -> Array:
+def _ground_offset(root: Floats, origin: Floats) -> Floats:
     """Root path (F, 3) relative to the rest place, canonical cm."""
     rest = canonical().offsets[0]
     return root - np.array([origin[0], rest[1], origin[1]])
 
 
-def _hips_path(rig: TargetRig, root: Array, origin: Array, turns: Sequence[Array]) -> Array | None:
+def _hips_path(rig: TargetRig, root: Floats, origin: Floats, turns: Sequence[Floats]) -> Floats | None:
     """Positions (F, 3) of the hips bone's head: the middle of the hip joints follows the source's root, scaled."""
     if "Hips" not in rig.joints:
         return None
@@ -106,7 +106,7 @@ def _hips_path(rig: TargetRig, root: Array, origin: Array, turns: Sequence[Array
     return path + rot.rotate(turns[bone], rig.heads[bone] - middle)
 
 
-def _location(rig: TargetRig, turns: Sequence[Array], hips: Array | None, bone: int) -> Array | None:
+def _location(rig: TargetRig, turns: Sequence[Floats], hips: Floats | None, bone: int) -> Floats | None:
     """Basis translation (F, 3) that puts the hips bone's head at `hips`."""
     if hips is None:
         return None

@@ -9,34 +9,36 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating]
+from .arrays import Floats
+
+Array = Floats  # its name in training and bl
 
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _TINY = 1e-12
 
 
-def from_xyzw(q: npt.ArrayLike) -> Array:
+def from_xyzw(q: npt.ArrayLike) -> Floats:
     """Reorder x y z w to w x y z."""
     return np.asarray(q)[..., [3, 0, 1, 2]]
 
 
-def to_xyzw(q: npt.ArrayLike) -> Array:
+def to_xyzw(q: npt.ArrayLike) -> Floats:
     """Reorder w x y z to x y z w."""
     return np.asarray(q)[..., [1, 2, 3, 0]]
 
 
-def identity(*shape: int) -> Array:
+def identity(*shape: int) -> Floats:
     """Identity quaternions of shape (*shape, 4)."""
     return np.broadcast_to(IDENTITY, (*shape, 4)).copy()
 
 
-def normalize(v: npt.ArrayLike) -> Array:
+def normalize(v: npt.ArrayLike) -> Floats:
     """Scale vectors or quaternions along the last axis to length 1; zero vectors stay zero."""
     v = np.asarray(v, dtype=float)
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), _TINY)
 
 
-def mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+def mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Hamilton product a b: the rotation b followed by a."""
     a, b = np.asarray(a), np.asarray(b)
     aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
@@ -52,12 +54,22 @@ def mul(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     )
 
 
-def inverse(q: npt.ArrayLike) -> Array:
+def inverse(q: npt.ArrayLike) -> Floats:
     """Inverse of unit quaternions."""
     return np.asarray(q) * np.array([1.0, -1.0, -1.0, -1.0])
 
 
-def cross(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+def dot(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    """Products (..., 1) of vectors, one per row; the last axis is kept, so that they scale vectors."""
+    return np.asarray(np.einsum("...i,...i->...", np.asarray(a), np.asarray(b))[..., None])
+
+
+def length(v: npt.ArrayLike) -> Floats:
+    """Lengths (..., 1) of vectors; the last axis is kept."""
+    return np.asarray(np.sqrt(dot(v, v)))
+
+
+def cross(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Cross product of (..., 3) vectors, broadcast; written out, because numpy's own is several times slower here."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     out = np.empty(np.broadcast_shapes(a.shape, b.shape))
@@ -68,30 +80,30 @@ def cross(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     return out
 
 
-def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Array:
+def rotate(q: npt.ArrayLike, v: npt.ArrayLike) -> Floats:
     """Rotate vectors v by unit quaternions q."""
     q, v = np.asarray(q), np.asarray(v)
     u, w = q[..., 1:], q[..., :1]
     t = 2.0 * cross(u, v)
-    rotated: Array = v + w * t + cross(u, t)
+    rotated: Floats = v + w * t + cross(u, t)
     return rotated
 
 
-def from_axis_angle(axis: npt.ArrayLike, angle: npt.ArrayLike) -> Array:
+def from_axis_angle(axis: npt.ArrayLike, angle: npt.ArrayLike) -> Floats:
     """Rotation by `angle` about `axis` (normalised here)."""
     half = np.asarray(angle, dtype=float)[..., None] / 2
     axis = normalize(axis)
     return np.concatenate([np.cos(half) * np.ones_like(axis[..., :1]), np.sin(half) * axis], axis=-1)
 
 
-def from_half_log(h: npt.ArrayLike) -> Array:
+def from_half_log(h: npt.ArrayLike) -> Floats:
     """Quaternion exponential: h (..., 3) is axis * angle / 2 (the motion vector's slots)."""
     h = np.asarray(h, dtype=float)
     angle = np.linalg.norm(h, axis=-1, keepdims=True)
     return np.concatenate([np.cos(angle), np.sinc(angle / np.pi) * h], axis=-1)
 
 
-def to_half_log(q: npt.ArrayLike) -> Array:
+def to_half_log(q: npt.ArrayLike) -> Floats:
     """Quaternion logarithm (..., 3): axis * angle / 2 on the hemisphere that q is given on (half angle 0..pi)."""
     q = np.asarray(q, dtype=float)
     length = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
@@ -101,24 +113,24 @@ def to_half_log(q: npt.ArrayLike) -> Array:
     return factor * q[..., 1:]
 
 
-def from_rotation_vector(r: npt.ArrayLike) -> Array:
+def from_rotation_vector(r: npt.ArrayLike) -> Floats:
     """Rotation vector axis * angle to quaternion."""
     return from_half_log(np.asarray(r, dtype=float) / 2)
 
 
-def to_rotation_vector(q: npt.ArrayLike) -> Array:
+def to_rotation_vector(q: npt.ArrayLike) -> Floats:
     """Quaternion to the rotation vector axis * angle with angle in 0..pi (the short way)."""
     q = np.asarray(q, dtype=float)
     return 2 * to_half_log(np.where(q[..., :1] < 0, -q, q))
 
 
-def angle(q: npt.ArrayLike) -> Array:
+def angle(q: npt.ArrayLike) -> Floats:
     """Rotation angle in 0..pi."""
     q = np.asarray(q, dtype=float)
     return 2 * np.arctan2(np.linalg.norm(q[..., 1:], axis=-1), np.abs(q[..., 0]))
 
 
-def from_matrix(m: npt.ArrayLike) -> Array:
+def from_matrix(m: npt.ArrayLike) -> Floats:
     """Rotation matrices (..., 3, 3) to quaternions with w >= 0."""
     m = np.asarray(m, dtype=float)
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -170,7 +182,7 @@ def from_matrix(m: npt.ArrayLike) -> Array:
     return np.where(q[..., :1] < 0, -q, q)
 
 
-def to_matrix(q: npt.ArrayLike) -> Array:
+def to_matrix(q: npt.ArrayLike) -> Floats:
     """Unit quaternions to rotation matrices (..., 3, 3)."""
     q = np.asarray(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
@@ -184,7 +196,7 @@ def to_matrix(q: npt.ArrayLike) -> Array:
     )
 
 
-def from_euler(angles: npt.ArrayLike, order: str) -> Array:
+def from_euler(angles: npt.ArrayLike, order: str) -> Floats:
     """Intrinsic Euler angles (..., 3): from_euler([a, b, c], "ZXY") is Rz(a) Rx(b) Ry(c), as BVH channels are read."""
     angles = np.asarray(angles, dtype=float)
     axes = np.eye(3)
@@ -194,7 +206,7 @@ def from_euler(angles: npt.ArrayLike, order: str) -> Array:
     return q
 
 
-def to_euler(q: npt.ArrayLike, order: str) -> Array:
+def to_euler(q: npt.ArrayLike, order: str) -> Floats:
     """Intrinsic Euler angles (..., 3) of unit quaternions for an order of three different axes.
 
     The middle angle lies in -pi/2..pi/2; in gimbal lock the first angle takes the whole turn.
@@ -216,7 +228,7 @@ def to_euler(q: npt.ArrayLike, order: str) -> Array:
     return np.stack([first, middle, last], axis=-1)
 
 
-def between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+def between(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
     """Shortest rotation that takes direction a to direction b (..., 3); any half turn where they oppose."""
     a, b = normalize(a), normalize(b)
     dot = np.sum(a * b, axis=-1, keepdims=True)
@@ -226,7 +238,7 @@ def between(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
     return normalize(np.where(dot < -1 + 1e-9, half_turn, q))
 
 
-def slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: npt.ArrayLike) -> Array:
+def slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: npt.ArrayLike) -> Floats:
     """Spherical interpolation the short way; t (...) is 0 at a and 1 at b."""
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     t = np.asarray(t, dtype=float)[..., None]
@@ -241,7 +253,7 @@ def slerp(a: npt.ArrayLike, b: npt.ArrayLike, t: npt.ArrayLike) -> Array:
     return normalize(wa * a + wb * b)
 
 
-def continuous(q: npt.ArrayLike, axis: int = 0) -> Array:
+def continuous(q: npt.ArrayLike, axis: int = 0) -> Floats:
     """Flip signs along `axis` so that consecutive quaternions share a hemisphere."""
     q = np.moveaxis(np.asarray(q, dtype=float), axis, 0)
     dots = np.sum(q[1:] * q[:-1], axis=-1, keepdims=True)
@@ -249,7 +261,7 @@ def continuous(q: npt.ArrayLike, axis: int = 0) -> Array:
     return np.moveaxis(np.concatenate([q[:1], q[1:] * signs]), 0, axis)
 
 
-def swing_twist(q: npt.ArrayLike, axis: npt.ArrayLike) -> tuple[Array, Array]:
+def swing_twist(q: npt.ArrayLike, axis: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Split q = swing twist, where twist turns about `axis` (..., 3) and swing about an axis normal to it."""
     q, axis = np.asarray(q, dtype=float), normalize(axis)
     along = np.sum(q[..., 1:] * axis, axis=-1, keepdims=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .rotations import Array
+from .arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +24,9 @@ class Skeleton:
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
-    offsets: Array
+    offsets: Floats
     end_parents: tuple[int, ...] = ()
-    end_offsets: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    end_offsets: Floats = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.parents) == len(self.offsets):
@@ -52,7 +52,7 @@ class Skeleton:
     def children(self, joint: int) -> list[int]:
         return [i for i, p in enumerate(self.parents) if p == joint]
 
-    def rest_positions(self) -> Array:
+    def rest_positions(self) -> Floats:
         """Joint positions (J, 3) of the rest pose, cm."""
         positions = np.array(self.offsets, dtype=float)
         for i, p in enumerate(self.parents):

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from .rotations import Array
+from .arrays import Floats
 
 LARGE = 32 * 2**20
 BLOCK = 4096  # frames: 8 MB of rotations in double precision
@@ -39,7 +39,7 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDAr
         return np.empty(shape, dtype)
 
 
-def copy(array: Array) -> Array:
+def copy(array: Floats) -> Floats:
     """A copy of the same type that may be large."""
     result = empty(array.shape, array.dtype)
     for part in blocks(len(array), array, result):

@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from .arrays import Floats
 from .motion import Motion
-from .rotations import Array
 from .storage import blocks
 from .timeline import Segment
 
@@ -47,15 +47,15 @@ def plan_spans(rhythm: Motion, merged: Motion, segments: Sequence[Segment]) -> l
         raise ValueError("rhythm and merged motion must have the same length")
     last = (len(merged) - 1) / merged.fps
     ordered = sorted((s for s in segments if s.start < last and s.end > max(s.start, 0.0)), key=lambda s: s.start)
-    apart = _differs(rhythm, merged)
+    differing = _differs(rhythm, merged)
     spans = [
-        _span(s, apart, merged.fps, _limit_before(ordered, i), _limit_after(ordered, i, last))
+        _span(s, differing, merged.fps, _limit_before(ordered, i), _limit_after(ordered, i, last))
         for i, s in enumerate(ordered)
     ]
-    return _two_at_most(_bridge(spans, apart, merged.fps))
+    return _two_at_most(_bridge(spans, differing, merged.fps))
 
 
-def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> Motion:
+def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Floats) -> Motion:
     """The merged motion at `times`, its root brought back to the rhythm's path at both ends of the span.
 
     A gesture may leave the root somewhere else than the rhythm does; without this its strip would slide the character.
@@ -67,9 +67,9 @@ def segment_motion(rhythm: Motion, merged: Motion, span: Span, times: Array) -> 
     return replace(sampled, root_positions=sampled.root_positions - drift[0] * (1 - share) - drift[1] * share)
 
 
-def _differs(rhythm: Motion, merged: Motion) -> Array:
+def _differs(rhythm: Motion, merged: Motion) -> Floats:
     """Per frame whether any joint differs visibly (bool, F)."""
-    result: Array = np.empty(len(rhythm), bool)
+    result: Floats = np.empty(len(rhythm), bool)
     for part in blocks(len(rhythm), rhythm.rotations, merged.rotations):
         dots = np.abs(np.sum(rhythm.rotations[part] * merged.rotations[part], axis=-1))
         result[part] = (dots < np.cos(_SAME / 2)).any(axis=1)
@@ -87,10 +87,10 @@ def _limit_after(ordered: Sequence[Segment], i: int, last: float) -> float:
     return (ordered[i].end + min(later)) / 2 if later else last
 
 
-def _span(segment: Segment, apart: Array, fps: float, earliest: float, latest: float) -> Span:
-    start = _reach(segment.start, apart, fps, -1, max(earliest, segment.start - _FURTHEST))
-    end = _reach(segment.end, apart, fps, 1, min(latest, segment.end + _FURTHEST))
-    start, end = max(start, 0.0), min(end, (len(apart) - 1) / fps)
+def _span(segment: Segment, differing: Floats, fps: float, earliest: float, latest: float) -> Span:
+    start = _reach(segment.start, differing, fps, -1, max(earliest, segment.start - _FURTHEST))
+    end = _reach(segment.end, differing, fps, 1, min(latest, segment.end + _FURTHEST))
+    start, end = max(start, 0.0), min(end, (len(differing) - 1) / fps)
     stroke = float(np.clip(segment.stroke, start, end))
     blend_in = float(np.clip(0.7 * (stroke - start), 0.0, _FADE))
     blend_out = float(np.clip(0.5 * (end - stroke), 0.0, _FADE))
@@ -98,20 +98,20 @@ def _span(segment: Segment, apart: Array, fps: float, earliest: float, latest: f
     return Span(segment, start, end, max(blend_in, least), max(blend_out, least))
 
 
-def _reach(time: float, apart: Array, fps: float, step: int, limit: float) -> float:
+def _reach(time: float, differing: Floats, fps: float, step: int, limit: float) -> float:
     """From `time` outwards to the first frame on which rhythm and merged agree, but not beyond `limit`."""
-    frame = int(np.clip(np.floor(time * fps) if step < 0 else np.ceil(time * fps), 0, len(apart) - 1))
-    while 0 <= frame < len(apart) and apart[frame] and (frame / fps - limit) * step < 0:
+    frame = int(np.clip(np.floor(time * fps) if step < 0 else np.ceil(time * fps), 0, len(differing) - 1))
+    while 0 <= frame < len(differing) and differing[frame] and (frame / fps - limit) * step < 0:
         frame += step
-    reached = float(np.clip(frame, 0, len(apart) - 1)) / fps
+    reached = float(np.clip(frame, 0, len(differing) - 1)) / fps
     return min(time, max(reached, limit)) if step < 0 else max(time, min(reached, limit))
 
 
-def _bridge(spans: list[Span], apart: Array, fps: float) -> list[Span]:
+def _bridge(spans: list[Span], differing: Floats, fps: float) -> list[Span]:
     """Let a strip lie under its close successor until that is fully in, so that no dip to the rhythm comes between."""
     out = list(spans)
     for i, (a, b) in enumerate(pairwise(spans)):
-        joined = b.start - a.end < _CLOSE and apart[int(np.clip(round(b.start * fps), 0, len(apart) - 1))]
+        joined = b.start - a.end < _CLOSE and differing[int(np.clip(round(b.start * fps), 0, len(differing) - 1))]
         if joined and a.end < b.end:
             fade = min(_FADE, max(b.end - b.start - b.blend_in, _SHORTEST))
             end = min(max(a.end, b.start + b.blend_in + fade), b.end)

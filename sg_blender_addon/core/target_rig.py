@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from . import rotations as rot
-from .bone_maps import SIDES
-from .rotations import Array
+from .arrays import Floats
+from .joint_groups import SIDES
 from .skeleton import canonical
 
 UP, LEFT, FORWARD = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])  # canonical axes
@@ -30,21 +30,21 @@ class TargetRig:
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
-    rest: Array
-    tails: Array
+    rest: Floats
+    tails: Floats
     joints: Mapping[str, int]
     inherits_rotation: tuple[bool, ...] = ()
     local_location: tuple[bool, ...] = ()
     rotation_modes: tuple[str, ...] = ()
 
     @cached_property
-    def rest_rotations(self) -> Array:
+    def rest_rotations(self) -> Floats:
         """Rest orientations (N, 4), armature space."""
         axes = self.rest[:, :3, :3] / np.maximum(np.linalg.norm(self.rest[:, :3, :3], axis=1, keepdims=True), 1e-12)
         return rot.from_matrix(axes)
 
     @property
-    def heads(self) -> Array:
+    def heads(self) -> Floats:
         """Bone heads (N, 3), armature space."""
         return self.rest[:, :3, 3]
 
@@ -60,9 +60,9 @@ class TargetRig:
     def has(self, *joints: str) -> bool:
         return all(joint in self.joints for joint in joints)
 
-    def head(self, joint: str) -> Array:
+    def head(self, joint: str) -> Floats:
         """Rest position (3) of a joint's bone."""
-        position: Array = self.heads[self.joints[joint]]
+        position: Floats = self.heads[self.joints[joint]]
         return position
 
     def inherits(self, bone: int) -> bool:
@@ -72,18 +72,18 @@ class TargetRig:
     def rotation_mode(self, bone: int) -> str:
         return self.rotation_modes[bone] if self.rotation_modes else "QUATERNION"
 
-    def to_armature(self, v: Array) -> Array:
+    def to_armature(self, v: Floats) -> Floats:
         """Canonical directions (..., 3) in armature space."""
         return rot.rotate(self.axes, v)
 
-    def middle_of_hips(self) -> Array:
+    def middle_of_hips(self) -> Floats:
         """Midpoint (3) of the hip joints, else the hips bone's head."""
         legs = [self.head(side + "UpLeg") for side in SIDES if self.has(side + "UpLeg")]
-        middle: Array = np.mean(legs, axis=0) if len(legs) == 2 else self.head("Hips")
+        middle: Floats = np.mean(legs, axis=0) if len(legs) == 2 else self.head("Hips")
         return middle
 
     @cached_property
-    def axes(self) -> Array:
+    def axes(self) -> Floats:
         """Quaternion (4) that turns canonical axes into armature axes."""
         return _axes(self)
 
@@ -93,14 +93,14 @@ class TargetRig:
         return _scale(self)
 
 
-def _snap(v: Array, to: Array | None = None) -> Array:
+def _snap(v: Floats, to: Floats | None = None) -> Floats:
     """The axis nearest to direction v if it is near, else v."""
     axis = np.zeros(3)
     axis[np.argmax(np.abs(v))] = np.sign(v[np.argmax(np.abs(v))])
     return axis if to is not None or np.dot(axis, rot.normalize(v)) > np.cos(np.radians(_SNAP_DEGREES)) else v
 
 
-def _axes(rig: TargetRig) -> Array:
+def _axes(rig: TargetRig) -> Floats:
     low = [rig.head(j) for j in ("Hips", "LeftUpLeg", "RightUpLeg", "Spine", "Spine2") if rig.has(j)]
     high = [rig.head(j) for j in ("Head", "Neck", "LeftShoulder", "RightShoulder", "LeftArm", "RightArm") if rig.has(j)]
     up = _snap(np.mean(high[:2], axis=0) - low[0]) if low and high else np.array([0.0, 0.0, 1.0])

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from backend.batch import read_manifest
 from backend.cli import main
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from SG_dataset.open import open_library
 from tests.backend.conftest import ROOT, speechlike
@@ -53,7 +53,7 @@ def test_long_lines_are_not_collected(
         soundfile.write(tmp_path / f"{name}.wav", speechlike(1.0), 16000)
     settings = GenerateSettings(weights=str(tiny_weights), retriever="off")
     lines = read_manifest(table(tmp_path, "speech\na.wav\nb.wav\n"), settings)
-    run = batch.Batch(lines, tmp_path / "out", ["bvh"], "cpu", 1, threading.Event())
+    run = batch.Batch(lines, tmp_path / "out", ["bvh"], "cpu", 1, Progress())
     together: list[int] = []
     codes = run._codes
     monkeypatch.setattr(run, "_codes", lambda same, progress: together.append(len(same)) or codes(same, progress))
@@ -155,7 +155,7 @@ def test_another_library_content_is_another_line(tmp_path: Path) -> None:
     (line,) = read_manifest(table(tmp_path, "speech\na.wav\n"), GenerateSettings())
     assert batch.key_of(line, "weights", "one") == batch.key_of(line, "weights", "one")
     assert batch.key_of(line, "weights", "one") != batch.key_of(line, "weights", "two")
-    run = batch.Batch([line], tmp_path, ["bvh"], "cpu", 1000, threading.Event())
+    run = batch.Batch([line], tmp_path, ["bvh"], "cpu", 1000, Progress())
     assert run._library("starter") == open_library("starter").content_hash
     assert run._library(str(tmp_path)) == ""
     assert run.workers == batch.MOST_WORKERS

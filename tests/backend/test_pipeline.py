@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.analysis import as_heard, find_words, load, read_script
+from backend.analysis import find_words, load, read_script, trimmed
 from backend.gestures.place import LATEST
-from backend.pipeline import Performance, generate_performance
+from backend.pipeline import generate
 from backend.resources import Resources
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Segment
@@ -40,7 +41,7 @@ def settings(tiny_weights: Path) -> GenerateSettings:
 
 @pytest.fixture(scope="module")
 def performance(resources: Resources, settings: GenerateSettings) -> Performance:
-    return generate_performance(SPEECH, settings, resources)
+    return generate(SPEECH, settings, resources)
 
 
 def test_words_and_gestures_stand_on_the_timeline(performance: Performance) -> None:
@@ -87,16 +88,16 @@ def test_locked_segments_survive_regeneration(
     performance: Performance, resources: Resources, settings: GenerateSettings
 ) -> None:
     kept = replace(performance.segments[0], locked=True)
-    again = generate_performance(SPEECH, replace(settings, seed=99, locked=(kept,)), resources)
+    again = generate(SPEECH, replace(settings, seed=99, locked=(kept,)), resources)
     (same,) = [s for s in again.segments if s.locked]
     assert same == kept
     broken = replace(kept, gesture_id="none")
     with pytest.raises(UserError, match="no variant"):
-        generate_performance(SPEECH, replace(settings, locked=(broken,)), resources)
+        generate(SPEECH, replace(settings, locked=(broken,)), resources)
 
 
 def test_a_range_gets_gestures_only_there(resources: Resources, settings: GenerateSettings) -> None:
-    ranged = generate_performance(SPEECH, replace(settings, range_start=5.0, range_end=12.0), resources)
+    ranged = generate(SPEECH, replace(settings, range_start=5.0, range_end=12.0), resources)
     assert ranged.segments and all(5.0 <= ranged.words[s.word_index].start < 12.0 for s in ranged.segments)
 
 
@@ -118,27 +119,27 @@ def test_cancel_within_any_stage(settings: GenerateSettings, when: str) -> None:
             stop.set()
 
     with pytest.raises(Cancelled):
-        generate_performance(SPEECH, settings, Resources("cpu"), Progress(listen, stop))
+        generate(SPEECH, settings, Resources("cpu"), Progress(listen, stop))
     assert seen[-1] == when and seen.count(when) == 1
 
 
 def test_every_stage_says_how_far_it_is(settings: GenerateSettings) -> None:
     said: dict[str, list[float]] = {}
     progress = Progress(lambda stage, fraction: said.setdefault(stage, []).append(fraction))
-    generate_performance(SPEECH, settings, Resources("cpu"), progress)
+    generate(SPEECH, settings, Resources("cpu"), progress)
     assert [stage for stage in said if stage in STAGES] == list(STAGES)
     everything = [fraction for stage in said for fraction in said[stage]]
     assert everything == sorted(everything) and everything[-1] == 1.0
 
 
-def test_trims_and_speed_are_as_heard(settings: GenerateSettings) -> None:
+def test_trims_and_speed_are_trimmed(settings: GenerateSettings) -> None:
     audio = load(SPEECH)
-    part = as_heard(audio, replace(settings, audio_start=2.0, audio_end=6.0))
+    part = trimmed(audio, replace(settings, audio_start=2.0, audio_end=6.0))
     assert part.seconds == pytest.approx(4.0) and len(part.speech) == 64000 and part.sha256 == audio.sha256
-    fast = as_heard(audio, replace(settings, audio_start=2.0, audio_end=6.0, speed=2.0))
+    fast = trimmed(audio, replace(settings, audio_start=2.0, audio_end=6.0, speed=2.0))
     assert fast.seconds == pytest.approx(2.0) and len(fast.speech) == pytest.approx(32000, abs=2)
     with pytest.raises(UserError, match="empty"):
-        as_heard(audio, replace(settings, audio_start=500.0))
+        trimmed(audio, replace(settings, audio_start=500.0))
     subtitles = "1\n00:00:04,000 --> 00:00:06,000\nHello everyone\n"
     given = read_script(replace(settings, script=subtitles, script_kind="srt", audio_start=2.0, speed=2.0))
     assert (given.cues[0].start, given.cues[0].end) == (1.0, 2.0)
@@ -149,7 +150,7 @@ def test_words_of_a_trimmed_strip_start_at_its_start(settings: GenerateSettings)
     whole, _ = find_words(audio, settings, Progress())
     cut = whole[9].start - 0.1
     rest = replace(settings, audio_start=cut, script=" ".join(w.text for w in whole[9:]))
-    heard, _ = find_words(as_heard(audio, rest), rest, Progress())
+    heard, _ = find_words(trimmed(audio, rest), rest, Progress())
     late = [b.start + cut - a.start for a, b in zip(whole[9:], heard, strict=True)]
     assert np.median(np.abs(late)) < 0.03
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import itertools
+import tempfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
+from backend.gestures.choice import Choice
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from sg_blender_addon.core.timeline import Alternative, Word
+from sg_blender_addon.core.timeline import Word
+from SG_dataset.library import Library, write_library
+from SG_dataset.phases import Phases
+from SG_dataset.records import NewGesture, NewVariant
 
-
-@dataclass(frozen=True)
-class ToyPhases:
-    stroke_start: float = 0.5
-    stroke: float = 0.65
-    stroke_end: float = 0.8
-    retraction: float = 1.1
+PHASES = Phases(stroke_start=0.5, stroke=0.65, stroke_end=0.8, retraction=1.1)
+SECONDS = 1.6  # that a raised arm takes
+_FOLDER = tempfile.TemporaryDirectory(prefix="gesticulator-tests-")  # goes with the process
+_NUMBERS = itertools.count()
 
 
 def arms_down(frames: int, fps: float = 60.0) -> Motion:
@@ -29,58 +35,57 @@ def arms_down(frames: int, fps: float = 60.0) -> Motion:
     return replace(motion, rotations=rotations)
 
 
-@dataclass(frozen=True)
-class ToyVariant:
-    gesture_id: str = "0031"
-    number: int = 1
-    hand: str = "right"
-    seconds: float = 1.6
-    lift: float = 1.4
-    phases: ToyPhases = field(default_factory=ToyPhases)
-
-    def motion(self) -> Motion:
-        frames = round(self.seconds * 60) + 1
-        motion = arms_down(frames)
-        t = np.arange(frames) / 60
-        up = np.interp(t, [0, self.phases.stroke_start, self.phases.retraction, self.seconds], [0, 1, 1, 0])
-        up = up * up * (3 - 2 * up)
-        rotations = motion.rotations.copy()
-        for side, sign in (("Right", 1.0), ("Left", -1.0)):
-            if self.hand in (side.lower(), "both"):
-                arm = motion.skeleton.index(f"{side}Arm")
-                fore = motion.skeleton.index(f"{side}ForeArm")
-                finger = motion.skeleton.index(f"{side}HandIndex1")
-                rotations[:, arm] = rot.mul(
-                    rot.from_axis_angle([1.0, 0.0, 0.0], -0.5 * self.lift * up), rotations[:, arm]
-                )
-                rotations[:, fore] = rot.from_axis_angle([0.0, 1.0, 0.0], sign * self.lift * up)
-                rotations[:, finger] = rot.from_axis_angle([0.0, 0.0, 1.0], sign * up)
-        return replace(motion, rotations=rotations)
+def raised(hand: str = "right", lift: float = 1.4, seconds: float = SECONDS, phases: Phases = PHASES) -> Motion:
+    """A hand ("right", "left" or "both") raised, held from the stroke to the retraction, and let down."""
+    frames = round(seconds * 60)
+    motion = arms_down(frames)
+    t = np.arange(frames) / 60
+    up = np.interp(t, [0, phases.stroke_start, phases.retraction, seconds], [0, 1, 1, 0])
+    up = up * up * (3 - 2 * up)
+    rotations = motion.rotations.copy()
+    for side in SIDES:
+        if hand in (side.lower(), "both"):
+            arm, fore, finger = (motion.skeleton.index(side + n) for n in ("Arm", "ForeArm", "HandIndex1"))
+            sign = 1.0 if side == "Right" else -1.0
+            forward = rot.from_axis_angle([1.0, 0.0, 0.0], -0.5 * lift * up)
+            rotations[:, arm] = rot.mul(forward, rotations[:, arm])
+            rotations[:, fore] = rot.from_axis_angle([0.0, 1.0, 0.0], sign * lift * up)
+            rotations[:, finger] = rot.from_axis_angle([0.0, 0.0, 1.0], sign * up)
+    return replace(motion, rotations=rotations)
 
 
-@dataclass(frozen=True)
-class ToyGesture:
-    id: str
-    label: str
-    variants: tuple[ToyVariant, ...]
+def variant(
+    number: int = 1, hand: str = "right", lift: float = 1.4, seconds: float = SECONDS, phases: Phases = PHASES
+) -> NewVariant:
+    return NewVariant(number, raised(hand, lift, seconds, phases), phases, hand)
 
 
-@dataclass(frozen=True)
-class ToyLibrary:
-    gestures: dict[str, ToyGesture] = field(
-        default_factory=lambda: {
-            "0031": ToyGesture("0031", "THUMB UP", (ToyVariant(), ToyVariant(number=2, lift=1.6))),
-            "2300": ToyGesture("2300", "PALM HALT", (ToyVariant("2300", hand="both"),)),
-        }
+def gesture(identity: str, label: str, *variants: NewVariant) -> NewGesture:
+    return NewGesture(identity, label, "", (), (), {}, variants)
+
+
+def library(*gestures: NewGesture) -> Library:
+    """A library on the disk, written and read as any other."""
+    path = Path(_FOLDER.name) / f"{next(_NUMBERS)}.zip"
+    write_library(gestures, path, {"name": "tests"})
+    return Library.read(path)
+
+
+def two_gestures() -> tuple[NewGesture, NewGesture]:
+    return (
+        gesture("0031", "THUMB UP", variant(), variant(2, lift=1.6)),
+        gesture("2300", "PALM HALT", variant(hand="both")),
     )
 
 
-@dataclass(frozen=True)
-class ToyChoice:
-    word_index: int
-    gesture_id: str = "0031"
-    confidence: float = 0.5
-    alternatives: tuple[Alternative, ...] = ()
+@cache
+def small_library() -> Library:
+    """A thumb in two variants, right, and a halting palm, both hands."""
+    return library(*two_gestures())
+
+
+def choice(word_index: int, gesture_id: str = "0031", confidence: float = 0.5) -> Choice:
+    return Choice(word_index, gesture_id, confidence)
 
 
 def words(*starts: float, length: float = 0.3) -> list[Word]:

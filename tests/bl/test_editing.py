@@ -43,7 +43,7 @@ def test_swap_puts_another_gesture_on_the_word_and_locks_it(performance, small):
 
 def test_how_a_new_gesture_is_blended_is_chosen_anew(performance, small, monkeypatch):
     sent = []
-    choosing = module(small, "operators.choosing")
+    choosing = module(small, "operators.swap")
     work = choosing.rearrange
     monkeypatch.setattr(choosing, "rearrange", lambda *given: sent.append(given[1]) or work(*given))
     module(small, "backend_settings").preferences().weights = "/weights"
@@ -80,11 +80,11 @@ def test_a_gesture_without_other_variants_says_so(performance):
 
 
 def test_variants_of_a_list_that_is_not_here_yet(performance, small):
-    catalogue, machine, pictures = (module(small, name) for name in ("catalogue", "machine", "pictures"))
+    catalogue, machine, previews = (module(small, name) for name in ("catalogue", "backend_settings", "previews"))
     catalogue.file_of(machine.library()).unlink()
     with pytest.raises(RuntimeError, match="not known yet"):
         bpy.ops.gesticulator.swap_variant()
-    while pictures.tick():
+    while previews.tick():
         time.sleep(0.01)
     assert bpy.ops.gesticulator.swap_variant() == {"FINISHED"}
 

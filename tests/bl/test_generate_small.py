@@ -35,10 +35,10 @@ def test_generate_puts_strips_words_range_and_sync_into_the_scene(shot):
 
 def test_how_gestures_are_blended_is_asked_of_the_backend(shot, small):
     request = module(small, "request")
-    target = request.read(bpy.context)
+    target = request.read_target(bpy.context)
     for blend in ("auto", "motion", "codes"):
         bpy.context.scene.gesticulator.blend = blend
-        assert request.request(bpy.context, target).settings.blend == blend
+        assert request.build_request(bpy.context, target).settings.blend == blend
 
 
 def test_the_frame_range_stays_when_asked(shot):

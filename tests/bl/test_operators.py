@@ -235,7 +235,7 @@ def test_a_scripts_name_tells_its_kind(shot, small):
     bpy.context.scene.gesticulator.script = text
     for name, kind in (("line.srt", "srt"), ("line.VTT", "vtt"), ("line", "txt"), ("a.txt", "txt")):
         text.name = name
-        wanted = reader.request(bpy.context, reader.read(bpy.context)).settings
+        wanted = reader.build_request(bpy.context, reader.read_target(bpy.context)).settings
         assert (wanted.script.strip(), wanted.script_kind) == ("Hello", kind)
 
 

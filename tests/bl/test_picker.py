@@ -1,4 +1,4 @@
-"""The dialog with the library's pictures: what it offers, what is chosen, where pictures come from."""
+"""The dialog with the library's previews: what it offers, what is chosen, where previews come from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Layout:
         self.shown.append(("label", text))
 
     def template_icon(self, icon_value: int, scale: float) -> None:
-        self.shown.append(("picture", str(icon_value)))
+        self.shown.append(("preview", str(icon_value)))
 
     def prop(self, data: object, name: str, **_: object) -> None:
         assert name in data.bl_rna.properties
@@ -43,11 +43,11 @@ class Layout:
 @pytest.fixture
 def performance(shot, small):
     """A fresh memory of gestures, and one THUMB UP on the fourth word."""
-    pictures = module(small, "pictures")
-    pictures.unregister()
-    assert pictures._icons is None
-    pictures.register()
-    for name in ("gestures", "pictures"):
+    previews = module(small, "previews")
+    previews.unregister()
+    assert previews._icons is None
+    previews.register()
+    for name in ("gestures", "previews"):
         shutil.rmtree(module(small, "backend_settings").user_folder(name))
     bpy.ops.gesticulator.generate()
     bpy.context.scene.gesticulator.word_index = 3
@@ -72,7 +72,7 @@ def dialog(performance, small):
     window_manager.property_unset("picker")
 
     def open_for(operator: str) -> Dialog:
-        kind = getattr(module(small, "operators.choosing"), f"GESTICULATOR_OT_{operator}")
+        kind = getattr(module(small, "operators.swap"), f"GESTICULATOR_OT_{operator}")
         Dialog.aim, Dialog.bl_label, Dialog._free_word = kind.aim, kind.bl_label, getattr(kind, "_free_word", None)
         opened = []
         manager = SimpleNamespace(invoke_props_dialog=lambda *_, **options: opened.append(options) or {"RUNNING_MODAL"})
@@ -82,13 +82,13 @@ def dialog(performance, small):
         return props
 
     yield open_for
-    await_pictures(module(small, "pictures"))
+    await_previews(module(small, "previews"))
     del bpy.types.WindowManager.picker
     bpy.utils.unregister_class(Dialog)
 
 
-def await_pictures(pictures) -> None:
-    while pictures.tick():
+def await_previews(previews) -> None:
+    while previews.tick():
         time.sleep(0.01)
 
 
@@ -151,46 +151,46 @@ def test_pages_end_where_the_gestures_end(dialog, small, monkeypatch):
     assert (props.page, cells(props)) == (1, ["0001"])
 
 
-def test_pictures_arrive_in_the_background_and_appear_where_they_were_awaited(dialog, small):
-    pictures, catalogue = module(small, "pictures"), module(small, "catalogue")
+def test_previews_arrive_in_the_background_and_appear_where_they_were_awaited(dialog, small):
+    previews, catalogue = module(small, "previews"), module(small, "catalogue")
     ring, thumb = catalogue.find("0002"), catalogue.find("0001")
-    pictures.icon(ring)
-    name = pictures.picture_file(pictures._folder(), ring).name
-    assert tuple(pictures._icons[name].image_size) == (0, 0)
-    pictures.refresh()
-    await_pictures(pictures)
-    assert tuple(pictures._icons[name].image_size) == (4, 4)
-    pictures.icon(thumb)  # the backend has none of it
-    assert [path.name for path in pictures._folder().iterdir()] == [name]
-    assert ("picture", "0") in drawn(dialog("swap_gesture"))
+    previews.icon(ring)
+    name = previews.preview_file(previews._folder(), ring).name
+    assert tuple(previews._icons[name].image_size) == (0, 0)
+    previews.refresh()
+    await_previews(previews)
+    assert tuple(previews._icons[name].image_size) == (4, 4)
+    previews.icon(thumb)  # the backend has none of it
+    assert [path.name for path in previews._folder().iterdir()] == [name]
+    assert ("preview", "0") in drawn(dialog("swap_gesture"))
 
 
 def test_an_unknown_library_is_listed_when_the_dialog_opens(dialog, small, monkeypatch):
-    machine, catalogue, pictures = (module(small, name) for name in ("machine", "catalogue", "pictures"))
+    machine, catalogue, previews = (module(small, name) for name in ("backend_settings", "catalogue", "previews"))
     machine.preferences().library = "/another/library"
     try:
         assert catalogue.gestures() == ()
         with monkeypatch.context() as slow:
-            slow.setattr(pictures, "refresh", lambda: None)  # it may be faster than the first drawing
+            slow.setattr(previews, "refresh", lambda: None)  # it may be faster than the first drawing
             assert ("label", "No gestures are known yet") in drawn(dialog("swap_gesture"))
         props = dialog("swap_gesture")
-        await_pictures(pictures)
+        await_previews(previews)
         assert cells(props) == ["0002", "0001"]
     finally:
         machine.preferences().library = ""
 
 
-def test_without_a_backend_the_known_gestures_and_pictures_stay(dialog, small):
-    machine, pictures, catalogue = (module(small, name) for name in ("machine", "pictures", "catalogue"))
-    pictures.refresh()
-    await_pictures(pictures)
+def test_without_a_backend_the_known_gestures_and_previews_stay(dialog, small):
+    machine, previews, catalogue = (module(small, name) for name in ("backend_settings", "previews", "catalogue"))
+    previews.refresh()
+    await_previews(previews)
     settings = machine.preferences()
     settings.backend_mode, settings.url = "URL", "http://127.0.0.1:9"
     props = dialog("swap_gesture")
-    await_pictures(pictures)
+    await_previews(previews)
     settings.backend_mode = "OWN"
     assert cells(props) == ["0002", "0001"]
-    assert pictures.picture_file(pictures._folder(), catalogue.find("0002")).exists()
+    assert previews.preview_file(previews._folder(), catalogue.find("0002")).exists()
     assert bpy.context.window_manager.gesticulator_job.error == ""
 
 
@@ -202,11 +202,11 @@ def test_scripts_choose_without_a_dialog(performance):
 
 
 def test_while_a_job_runs_the_dialog_leaves_the_backend_alone(dialog, small, monkeypatch):
-    live, pictures = module(small, "job_runner"), module(small, "pictures")
+    live, previews = module(small, "job_runner"), module(small, "previews")
     monkeypatch.setattr(module(small, "operators.generate"), "waits", lambda wait: wait)
     bpy.ops.gesticulator.generate()
     started = []
-    monkeypatch.setattr(pictures, "refresh", lambda: started.append(1))
+    monkeypatch.setattr(previews, "refresh", lambda: started.append(1))
     dialog("swap_gesture")
     assert not started
     while live.tick():
@@ -215,17 +215,17 @@ def test_while_a_job_runs_the_dialog_leaves_the_backend_alone(dialog, small, mon
     assert started
 
 
-def test_pictures_are_cancelled_before_the_backend_is_stopped(dialog, small, monkeypatch):
-    live, pictures, setup = (module(small, name) for name in ("live", "pictures", "operators.setup"))
+def test_previews_are_cancelled_before_the_backend_is_stopped(dialog, small, monkeypatch):
+    live, previews, setup = (module(small, name) for name in ("job_runner", "previews", "operators.setup"))
     live.connection.stop()
     with monkeypatch.context() as slow:
-        slow.setattr(pictures, "fetch", lambda *given: given[-1].sleep(60))
+        slow.setattr(previews, "fetch", lambda *given: given[-1].sleep(60))
         slow.setattr(setup, "set_up", lambda plan, control: {})
-        pictures.refresh()
+        previews.refresh()
         bpy.ops.gesticulator.setup_backend()
-        pictures._job.wait(10)
-    assert pictures._job.tick().state == "cancelled"
+        previews._job.wait(10)
+    assert previews._job.tick().state == "cancelled"
     assert live.connection.pid is None
-    pictures.refresh()  # the same library again is a new job, not the cancelled one
-    await_pictures(pictures)
-    assert pictures._job.tick().state == "done"
+    previews.refresh()  # the same library again is a new job, not the cancelled one
+    await_previews(previews)
+    assert previews._job.tick().state == "done"

@@ -12,10 +12,10 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from sg_blender_addon.bl import steps  # noqa: E402 - only with bpy
-from sg_blender_addon.client.generation import Take  # noqa: E402
 from sg_blender_addon.client.job import Job  # noqa: E402
 from sg_blender_addon.core.errors import Cancelled, UserError  # noqa: E402
 from sg_blender_addon.core.motion import Motion  # noqa: E402
+from sg_blender_addon.core.performance import Performance  # noqa: E402
 from sg_blender_addon.core.skeleton import canonical  # noqa: E402
 from tests.bl import scenes  # noqa: E402
 from tests.bl.scenes import module  # noqa: E402
@@ -357,7 +357,7 @@ def test_single_gestures_take_the_same_way(building, shot, small):
 @pytest.fixture
 def take():
     rest = Motion.rest(canonical(), 31, 30.0)
-    return Take(rest, rest, (), (), {})
+    return Performance(rest, rest, (), ())
 
 
 def test_a_take_that_nobody_wants_any_more_or_that_finds_no_room_leaves_nothing(addon, take, tmp_path, monkeypatch):

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 
 from sg_blender_addon.client.connection import BackendChoice, Connection
-from sg_blender_addon.client.generation import GenerateRequest, Take, generate
+from sg_blender_addon.client.generation import GenerateRequest, generate
 from sg_blender_addon.client.job import CANCELLED, DONE, FAILED, Control, Job, Snapshot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.protocol import GenerateSettings
 
 
-def job_for(connection: Connection, choice: BackendChoice, script: str = "", **settings: float) -> Job[Take]:
+def job_for(connection: Connection, choice: BackendChoice, script: str = "", **settings: float) -> Job[Performance]:
     wanted = GenerateRequest(choice, b"not really a sound", GenerateSettings(script=script, **settings))
     return Job("generate", lambda control: generate(connection, wanted, control))
 
 
-def until(job: Job[Take], stage: str) -> None:
+def until(job: Job[Performance], stage: str) -> None:
     deadline = time.monotonic() + 10
     while job.tick().stage != stage and not job.tick().finished and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -85,7 +86,7 @@ def test_a_backend_that_dies_every_time_is_one_error(connection: Connection, cho
     assert snapshot.error is not None
     assert snapshot.error.code == "backend_crashed"
     assert "POST /v1/jobs" in snapshot.error.details
-    assert not connection.own_alive
+    assert connection.died(choice)
 
 
 def test_a_remote_backend_that_dies_is_not_ours_to_restart(connection: Connection, choice: BackendChoice) -> None:
@@ -133,7 +134,7 @@ def test_a_backend_that_is_starting_is_stopped_at_once(
     (tmp_path / "root" / "backend" / "__main__.py").write_text("import time; time.sleep(600)")
     never_ready = BackendChoice(serve=replace(choice.serve, root=tmp_path / "root"))
     job = Job("start", lambda control: connection.open(never_ready, control.check)).start()
-    while not connection.own_alive:
+    while connection.pid is None:
         time.sleep(0.01)
     pid = connection.pid
     connection.stop()

@@ -28,7 +28,7 @@ from sg_blender_addon.core.errors import Cancelled, UserError
 from .wheelhouse import Index, pip_environment, pip_wheel, running, wheel, write_root, write_sizes
 
 ROOT = Path(__file__).parents[2]
-DOCTOR = "import alpha, beta, torch; print('{\"ok\": true, \"torch\": \"' + torch.VERSION + '\"}')"
+DOCTOR = 'import alpha, beta, torch; print(\'{"ok": true, "torch": "\' + torch.VERSION + \'"}\')'
 ELSEWHERE = """
 import shutil, sys
 from pathlib import Path

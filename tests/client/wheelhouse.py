@@ -157,10 +157,15 @@ def write_sizes(root: Path, backend: int, without_torch: int) -> None:
 def pip_environment(url: str) -> dict[str, str]:
     """Variables with which pip knows the index at `url` and nothing else of this machine."""
     names = [name for name in os.environ if name.startswith(("PIP_", "UV_")) or name.lower().endswith("_proxy")]
-    return dict.fromkeys(names, "") | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url} | {
-        "PIP_RETRIES": "1",
-        "PIP_RESUME_RETRIES": "1",
-    }
+    return (
+        dict.fromkeys(names, "")
+        | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url}
+        | {
+            "PIP_RETRIES": "1",
+        "PIP_TRUSTED_HOST": "127.0.0.1",  # or pip keeps nothing in its cache that did not come by https
+            "PIP_RESUME_RETRIES": "1",
+        }
+    )
 
 
 def running() -> Iterator[tuple[int, str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.timeline import Alternative, Segment
 
@@ -56,15 +55,6 @@ def standing(sway: float = 5.0, frames: int = 120) -> Motion:
     return Motion(60.0, canonical(), root, q)
 
 
-@dataclass(frozen=True)
-class Performance:
-    """A performance as generation delivers it."""
-
-    rhythm: Motion
-    merged: Motion
-    segments: tuple[Segment, ...]
-
-
 def segment(label: str, word: str, index: int, start: float, stroke: float, end: float) -> Segment:
     other = Alternative("0009", "OTHER", 0.25)
     return Segment(f"{index:04d}", label, 1, word, index, start, stroke, end, 0.8, (other,))
@@ -99,4 +89,5 @@ def performance(seconds: float = 8.0, segments: tuple[Segment, ...] = SEGMENTS, 
         for finger in ("Index", "Middle", "Ring", "Pinky"):
             for n in (1, 2, 3):
                 raised[:, skeleton.index(f"RightHand{finger}{n}")] += rise[:, None] * [0.0, 0.0, 1.2]
-    return Performance(rhythm, Motion(60.0, skeleton, root, rot.from_rotation_vector(raised)), segments)
+    merged = Motion(60.0, skeleton, root, rot.from_rotation_vector(raised))
+    return Performance(rhythm, merged, (), segments)

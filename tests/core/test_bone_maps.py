@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from sg_blender_addon.core.bone_maps import FINGERS, PRESETS, SIDES, BoneMap, detect
+from sg_blender_addon.core.bone_maps import PRESETS, BoneMap, detect
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.joint_groups import FINGERS, SIDES
 from sg_blender_addon.core.skeleton import canonical
 
 CORE = [

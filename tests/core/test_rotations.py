@@ -97,3 +97,9 @@ def test_swing_and_twist_compose_and_lie_where_they_should(quaternions: np.ndarr
     assert same(rot.mul(swing, twist), quaternions)
     np.testing.assert_allclose(twist[:, 2:], 0.0, atol=1e-12)
     np.testing.assert_allclose(swing[:, 1], 0.0, atol=1e-9)
+
+
+def test_dot_and_length_keep_the_last_axis() -> None:
+    a, b = np.random.default_rng(3).normal(size=(2, 5, 4, 3))
+    np.testing.assert_allclose(rot.dot(a, b)[..., 0], (a * b).sum(-1))
+    np.testing.assert_allclose(rot.length(a), np.linalg.norm(a, axis=-1, keepdims=True))

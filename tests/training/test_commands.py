@@ -73,9 +73,9 @@ def test_one_command_makes_weights_that_generate(made):
         1.5,
     )
     rows = features.extract(Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE))
-    codes = rhythm.codes(weights, rows, rhythm.Sampling(seed=1), Progress())
+    codes = rhythm.sample_codes(weights, rows, rhythm.Sampling(seed=1), Progress())
     assert codes.shape == (2, 4, len(rows))
-    motion = rhythm.motion_of(weights, codes)
+    motion = rhythm.decode(weights, codes)
     assert len(motion) == 8 * len(rows) and np.isfinite(motion.rotations).all()
 
 
@@ -163,9 +163,9 @@ def test_committed_recipes_can_be_read():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nme: x", "unknown entry 'nme'"),
-        ("tokenizer: {body_width: wide}", "wrong value: 'wide'"),
-        ("tokenizer: 3", "table"),
+        ("nme: x", "'nme' is unknown"),
+        ("tokenizer: {body_width: wide}", "'tokenizer.body_width' has a wrong value: 'wide'"),
+        ("tokenizer: 3", "'tokenizer' must be an object"),
         ("[", "not valid YAML"),
     ],
 )

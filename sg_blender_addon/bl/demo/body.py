@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...core.bone_maps import SIDES
+from ...core.joint_groups import SIDES
 from ...core.rotations import Array
 from .hands import hand
 from .head import head

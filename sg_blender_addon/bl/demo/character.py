@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 from mathutils import Vector
 
 from ...core.rotations import Array, rotate
 from ...core.skeleton import canonical
+from ..rna import present
 from . import body as demo_body
 from . import pose as demo_pose
 from .pose import Part, Pose
@@ -34,15 +37,16 @@ EXPOSURE = 1.05  # Workbench's studio light leaves materials darker than their c
 
 def build(name: str = NAME, scene: bpy.types.Scene | None = None) -> bpy.types.Object:
     """Add the character: an armature with its mesh, metres, facing -Y, standing at the origin. Returns the armature."""
-    scene = scene or bpy.context.scene
+    scene = scene or present(bpy.context.scene)
     pose = Pose()
     armature = _armature(name, scene, pose)
     body = _mesh(name, demo_body.parts(pose))
     scene.collection.objects.link(body)
     body.parent = armature
     modifier = body.modifiers.new("Armature", "ARMATURE")
+    assert isinstance(modifier, bpy.types.ArmatureModifier)
     modifier.object = armature
-    for bone in armature.pose.bones:
+    for bone in present(armature.pose).bones:
         bone.rotation_mode = "QUATERNION"
     return armature
 
@@ -58,16 +62,17 @@ def _armature(name: str, scene: bpy.types.Scene, pose: Pose) -> bpy.types.Object
     armature = bpy.data.objects.new(name, data)
     scene.collection.objects.link(armature)
     data.display_type = "STICK"
-    view_layer = bpy.context.view_layer
+    view_layer = present(bpy.context.view_layer)
     before = view_layer.objects.active
     view_layer.objects.active = armature
     bpy.ops.object.mode_set(mode="EDIT")
-    skeleton, places, made = canonical(), demo_pose.bones(pose), []
+    skeleton, places = canonical(), demo_pose.bones(pose)
+    made: list[bpy.types.EditBone] = []
     for j, joint in enumerate(skeleton.names):
         bone = data.edit_bones.new(joint)
-        bone.head, bone.tail = (Vector(_blender(p)) for p in places[joint])
+        bone.head, bone.tail = (Vector(_blender(p).tolist()) for p in places[joint])
         bone.parent = made[skeleton.parents[j]] if skeleton.parents[j] >= 0 else None
-        bone.align_roll(Vector(_blender(_bend_side(pose, joint))))
+        bone.align_roll(Vector(_blender(_bend_side(pose, joint)).tolist()))
         made.append(bone)
     bpy.ops.object.mode_set(mode="OBJECT")
     if before is not None and before.name in view_layer.objects:
@@ -117,10 +122,11 @@ def _material(name: str, colour: tuple[float, float, float, float]) -> bpy.types
     material.diffuse_color, material.roughness = linear, colour[3]
     if material.node_tree is None:  # from 5.0 there always is one
         material.use_nodes = True
-    shader = next((n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED"), None)
+    shader = next((n for n in present(material.node_tree).nodes if n.bl_idname == "ShaderNodeBsdfPrincipled"), None)
     if shader is not None:
-        shader.inputs["Base Color"].default_value = linear
-        shader.inputs["Roughness"].default_value = colour[3]
+        inputs: Any = shader.inputs  # only sockets of some types have a value
+        inputs["Base Color"].default_value = linear
+        inputs["Roughness"].default_value = colour[3]
     return material
 
 
@@ -138,20 +144,22 @@ def setup_stage(scene: bpy.types.Scene, width: int = 1280, height: int = 720) ->
     _light(scene, "Fill light", (-3.0, -2.2, 2.2), 90.0, 3.0)
     camera = _camera(scene)
     render = scene.render
-    render.engine = "BLENDER_WORKBENCH"
+    render.engine = "BLENDER_WORKBENCH"  # type: ignore[assignment]  # the stub knows one engine
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
-    scene.view_settings.view_transform, scene.view_settings.exposure = "Standard", EXPOSURE
+    view: Any = scene.view_settings  # which transforms there are depends on the colour configuration
+    view.view_transform, view.exposure = "Standard", EXPOSURE
     world = scene.world or bpy.data.worlds.new("Stage")
     scene.world = world
     world.color = tuple(c / 2**EXPOSURE for c in _linear(BACKDROP))
-    shading = scene.display.shading
+    display = present(scene.display)
+    shading = present(display.shading)
     shading.light, shading.color_type, shading.background_type = "STUDIO", "MATERIAL", "WORLD"
     shading.show_cavity, shading.cavity_type = True, "WORLD"
     shading.cavity_ridge_factor, shading.cavity_valley_factor = 0.0, 0.8
     shading.show_shadows, shading.shadow_intensity = True, 0.35
     shading.show_specular_highlight = True
-    scene.display.light_direction = (0.35, 0.55, 0.76)
-    scene.display.render_aa = "8"
+    display.light_direction = (0.35, 0.55, 0.76)
+    display.render_aa = "8"
     return camera
 
 
@@ -166,6 +174,7 @@ def _floor(scene: bpy.types.Scene) -> None:
 
 def _light(scene: bpy.types.Scene, name: str, place: tuple[float, float, float], power: float, size: float) -> None:
     data = bpy.data.lights.new(name, "AREA")
+    assert isinstance(data, bpy.types.AreaLight)
     data.energy, data.size = power, size
     light = bpy.data.objects.new(name, data)
     light.location = place

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...core import rotations as rot
-from ...core.bone_maps import FINGERS
+from ...core.joint_groups import FINGERS
 from ...core.rotations import Array
 from .pose import Part, Pose, along, mix, stack
 from .sdf import Mesh, ball, cone, mesh_of, smoothstep, tube, union

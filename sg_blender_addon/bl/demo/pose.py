@@ -5,13 +5,13 @@ Canonical centimetres, Y up, facing +Z, in an A pose: arms modelled half-way dow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...core import rotations as rot
-from ...core.bone_maps import SIDES
+from ...core.joint_groups import SIDES
 from ...core.motion import Motion
 from ...core.rotations import Array
 from ...core.skeleton import canonical
@@ -52,7 +52,10 @@ class Pose:
 def _rest_pose() -> Motion:
     motion = Motion.rest(canonical(), 1, 60.0)
     for side, sign in (("Left", 1.0), ("Right", -1.0)):
-        turns = {side + "Arm": ([0, 0, 1], -sign * ARMS_DOWN), side + "ForeArm": ([0, 1, 0], -sign * 9.0)}
+        turns: dict[str, tuple[Sequence[float], float]] = {
+            side + "Arm": ([0, 0, 1], -sign * ARMS_DOWN),
+            side + "ForeArm": ([0, 1, 0], -sign * 9.0),
+        }
         turns |= {f"{side}Hand{f}1": ([0, 1, 0], -sign * degrees) for f, degrees in _SPREAD.items()}
         turns[side + "HandThumb1"] = ([0.0, 0.9, 0.45], -sign * 42.0)
         turns[side + "HandThumb2"] = ([0, 1, 0], sign * 14.0)
@@ -81,7 +84,7 @@ def stack(value: Array, steps: list[tuple[str, float, float]], first: str) -> We
 
 def mix(a: Weights, b: Weights, share: Array) -> Weights:
     """a where share is 0, b where it is 1."""
-    out = {joint: w * (1 - share) for joint, w in a.items()}
+    out: Weights = {joint: w * (1 - share) for joint, w in a.items()}
     for joint, w in b.items():
         out[joint] = out.get(joint, 0.0) + w * share
     return out
@@ -101,7 +104,7 @@ def bones(pose: Pose) -> Mapping[str, tuple[Array, Array]]:
     skeleton = canonical()
     first = {"Hips": "Spine", "Spine2": "Neck", "Head": "Head_end"}
     first |= {s + "Hand": s + "HandMiddle1" for s in SIDES}
-    out = {}
+    out: dict[str, tuple[Array, Array]] = {}
     for j, name in enumerate(skeleton.names):
         children = [skeleton.names[c] for c in skeleton.children(j)] or [name + "_end"]
         out[name] = (pose.at[name], pose.at[first.get(name, children[0])])

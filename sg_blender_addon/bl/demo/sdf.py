@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ...core.rotations import Array, normalize
 
 Distance = Callable[[Array], Array]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +22,7 @@ class Mesh:
     """vertices (V, 3); faces (F, 4) vertex indices, counter-clockwise seen from outside."""
 
     vertices: Array
-    faces: Array
+    faces: Indices
 
 
 def cone(
@@ -99,7 +101,7 @@ def mesh_of(shape: Distance, low: Sequence[float] | Array, high: Sequence[float]
     return Mesh(vertices, _quads(values < 0, index))
 
 
-def _cells(values: Array) -> tuple[Array, Array]:
+def _cells(values: Array) -> tuple[Indices, Array]:
     """Per grid cell the number of its vertex (-1: none), and the vertices' places in grid units."""
     corners = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
     shape = tuple(n - 1 for n in values.shape)
@@ -109,8 +111,8 @@ def _cells(values: Array) -> tuple[Array, Array]:
         for axis in range(3):
             if c[axis]:
                 continue
-            end = tuple(1 if i == axis else c[i] for i in range(3))
-            a, b = at[c], at[end]
+            i, j, k = (1 if i == axis else c[i] for i in range(3))
+            a, b = at[c], at[i, j, k]
             crossed = (a < 0) != (b < 0)
             share = np.where(crossed, a / np.where(crossed, a - b, 1.0), 0.0)
             place = np.array(c, dtype=float) + share[..., None] * np.eye(3)[axis]
@@ -122,7 +124,7 @@ def _cells(values: Array) -> tuple[Array, Array]:
     return index, np.argwhere(used) + total[used] / crossings[used][:, None]
 
 
-def _quads(inside: Array, index: Array) -> Array:
+def _quads(inside: npt.NDArray[np.bool_], index: Indices) -> Indices:
     """One quad around every grid edge that leaves the shape."""
     faces = []
     for axis in range(3):

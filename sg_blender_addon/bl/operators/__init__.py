@@ -4,4 +4,11 @@ from __future__ import annotations
 
 from . import generate, rig, setup, strips, swap, voice
 
-CLASSES = (*setup.CLASSES, *voice.CLASSES, *rig.CLASSES, *generate.CLASSES, *swap.CLASSES, *strips.CLASSES)
+CLASSES: tuple[type, ...] = (
+    *setup.CLASSES,
+    *voice.CLASSES,
+    *rig.CLASSES,
+    *generate.CLASSES,
+    *swap.CLASSES,
+    *strips.CLASSES,
+)

@@ -8,11 +8,12 @@ import bpy
 
 from ...core.errors import Cancelled, UserError
 from .. import job_runner
+from ..rna import OperatorMixin, OperatorResult
 
 WARNING_LIMIT = 3
 
 
-class GesticulatorOperator:
+class GesticulatorOperator(OperatorMixin):
     """Mix-in. Subclasses write `disabled_reason` and `run`; what `run` returns is reported."""
 
     @classmethod
@@ -31,7 +32,7 @@ class GesticulatorOperator:
         """Do the work; raise UserError for what the user can mend."""
         raise NotImplementedError
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> OperatorResult:
         try:
             message = self.run(context)
         except Cancelled:
@@ -44,7 +45,7 @@ class GesticulatorOperator:
             self.report({"INFO"}, message)
         return {"FINISHED"}
 
-    def _refuse(self, error: UserError, more: str = "") -> set[str]:
+    def _refuse(self, error: UserError, more: str = "") -> OperatorResult:
         if job_runner.state().error != error.message:
             job_runner.show_error(error, more)
         self.report({"ERROR"}, str(error))

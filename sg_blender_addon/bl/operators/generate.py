@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import bpy
 
 from ...client.editing import GestureInfo
 from ...client.editing import catalogue as list_gestures
-from ...client.generation import GenerateRequest, Take, generate
+from ...client.generation import GenerateRequest, generate
 from ...client.job import Control, Job
 from ...core.errors import UserError
+from ...core.performance import Performance
 from ...core.timeline import Segment
-from .. import backend_settings, catalogue, job_runner, nla, performance, pictures, request, sound_strips
+from .. import backend_settings, catalogue, job_runner, nla, performance, previews, request, sound_strips
 from ..gestures import semantic
 from ..steps import Steps
 from .base import GesticulatorOperator, waits
@@ -25,22 +28,25 @@ class GESTICULATOR_OT_generate(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Generate"
     bl_options = {"REGISTER"}  # the one undo step is pushed when the result arrives
 
-    wait: bpy.props.BoolProperty(
-        name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
-    )
+    wait: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
+        ),
+    ]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         return character_reason(context) or voice_reason(context) or backend_reason()
 
     def run(self, context: bpy.types.Context) -> str:
-        target = request.read(context)
-        wanted = request.request(context, target, locked=kept_segments(target))
+        target = request.read_target(context)
+        wanted = request.build_request(context, target, locked=kept_segments(target))
         job = Job("generate", lambda control: work(wanted, control))
-        return job_runner.run(job, lambda made: let_in(target, wanted, *made), wait=waits(self.wait))
+        return job_runner.run(job, lambda made: apply_result(target, wanted, *made), wait=waits(self.wait))
 
 
-def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[GestureInfo, ...]]:
+def work(wanted: GenerateRequest, control: Control) -> tuple[Performance, tuple[GestureInfo, ...]]:
     """Generate, and learn on the way which gestures there are to swap to."""
     take = generate(job_runner.connection, wanted, control)
     control.report("Listing the gestures", 0.99)
@@ -54,13 +60,15 @@ def work(wanted: GenerateRequest, control: Control) -> tuple[Take, tuple[Gesture
         return take, ()
 
 
-def let_in(target: request.Shot, wanted: GenerateRequest, take: Take, gestures: tuple[GestureInfo, ...]) -> Steps[str]:
+def apply_result(
+    target: request.GenerateTarget, wanted: GenerateRequest, take: Performance, gestures: tuple[GestureInfo, ...]
+) -> Steps[str]:
     """The result's way into the scene, on the main thread."""
     message = yield from performance.apply(target, take)
     if gestures:
         catalogue.remember(catalogue.file_of(wanted.settings.library), gestures)
         if not bpy.app.background:
-            pictures.refresh()  # so that they are there when somebody wants to swap
+            previews.refresh()  # so that they are there when somebody wants to swap
     return message
 
 
@@ -75,7 +83,7 @@ def backend_reason() -> str:
     return ""
 
 
-def kept_segments(target: request.Shot) -> tuple[Segment, ...]:
+def kept_segments(target: request.GenerateTarget) -> tuple[Segment, ...]:
     """The gestures that the animator locked or changed for this voice, as they lie now: planned around, not moved."""
     found = []
     for ours in semantic(target.find_character()):
@@ -86,4 +94,4 @@ def kept_segments(target: request.Shot) -> tuple[Segment, ...]:
     return tuple(sorted(found, key=lambda segment: segment.start))
 
 
-CLASSES = (GESTICULATOR_OT_generate,)
+CLASSES: tuple[type, ...] = (GESTICULATOR_OT_generate,)

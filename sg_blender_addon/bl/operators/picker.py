@@ -1,27 +1,28 @@
-"""The dialog that shows the library's pictures: search, look, choose a gesture and one of its variants."""
+"""The dialog that shows the library's previews: search, look, choose a gesture and one of its variants."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import bpy
 
 from ...client.editing import GestureInfo, VariantInfo
 from ...client.search import find
 from ...core.errors import UserError
-from .. import catalogue, job_runner, pictures
+from .. import catalogue, job_runner, previews
 from ..reports import draw_text
+from ..rna import Icon, OperatorResult, present
 from .base import GesticulatorOperator
 
-IDEA = "SOLO_ON"
+IDEA: Icon = "SOLO_ON"
 COLUMNS, ROWS = 5, 3
 WIDTH = 920
 SEARCH_SHARE, GRID_SHARE = 0.42, 0.7
 TEXT_CHARACTERS = 44
-PICTURE, LARGE_PICTURE = 6.0, 10.0
-"""Heights of the pictures in buttons."""
+PREVIEW, LARGE_PREVIEW = 6.0, 10.0
+"""Heights of the previews in buttons."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -97,45 +98,56 @@ def pages(gestures: Sequence[GestureInfo]) -> int:
 class Picker(GesticulatorOperator):
     """Mix-in: opens the dialog; scripts pass `gesture_id` and `variant` and see none."""
 
-    gesture_id: bpy.props.StringProperty(name="Gesture id", options={"SKIP_SAVE"})
-    variant: bpy.props.IntProperty(name="Variant", default=1, min=1, options={"SKIP_SAVE"})
-    ideas: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-    search: bpy.props.StringProperty(
-        name="Search",
-        description="Words of a gesture's name, its meanings or its examples",
-        update=_show_best,
-        options={"HIDDEN", "SKIP_SAVE", "TEXTEDIT_UPDATE"},
-    )
-    page: bpy.props.IntProperty(name="Page", default=1, min=1, update=_keep_page, options={"HIDDEN", "SKIP_SAVE"})
-    choice: bpy.props.EnumProperty(
-        name="Gesture", items=_choices, get=_choice, set=_choose, options={"HIDDEN", "SKIP_SAVE"}
-    )
-    manner: bpy.props.EnumProperty(
-        name="Variant", items=_manners, get=_variant, set=_choose_variant, options={"HIDDEN", "SKIP_SAVE"}
-    )
+    gesture_id: Annotated[str, bpy.props.StringProperty(name="Gesture id", options={"SKIP_SAVE"})]
+    variant: Annotated[int, bpy.props.IntProperty(name="Variant", default=1, min=1, options={"SKIP_SAVE"})]
+    ideas: Annotated[str, bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})]
+    search: Annotated[
+        str,
+        bpy.props.StringProperty(
+            name="Search",
+            description="Words of a gesture's name, its meanings or its examples",
+            update=_show_best,
+            options={"HIDDEN", "SKIP_SAVE", "TEXTEDIT_UPDATE"},
+        ),
+    ]
+    page: Annotated[
+        int, bpy.props.IntProperty(name="Page", default=1, min=1, update=_keep_page, options={"HIDDEN", "SKIP_SAVE"})
+    ]
+    choice: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Gesture", items=_choices, get=_choice, set=_choose, options={"HIDDEN", "SKIP_SAVE"}
+        ),
+    ]
+    manner: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Variant", items=_manners, get=_variant, set=_choose_variant, options={"HIDDEN", "SKIP_SAVE"}
+        ),
+    ]
 
     def aim(self, context: bpy.types.Context) -> tuple[str, Sequence[str]]:
         """What the gesture is for: the spoken word, and ids of gestures that suit it. UserError if nothing is."""
         raise NotImplementedError
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         try:
             word, ideas = self.aim(context)
         except UserError as error:
             return self._refuse(error)
         if not job_runner.busy():  # a job may be replacing the backend, or need the one that it started
-            pictures.refresh()
+            previews.refresh()
         self.ideas = "\n".join(ideas)
         if ideas and not self.gesture_id:
             self.gesture_id = ideas[0]
-        return context.window_manager.invoke_props_dialog(
+        return present(context.window_manager).invoke_props_dialog(
             self, width=WIDTH, title=f"{self.bl_label} on “{word}”", confirm_text=self.bl_label
         )
 
     def draw(self, context: bpy.types.Context) -> None:
         found = shown(self)
         self._draw_search(found)
-        split = self.layout.split(factor=GRID_SHARE)
+        split = present(self.layout).split(factor=GRID_SHARE)
         self._draw_grid(split, found)
         self._draw_chosen(split.column())
 
@@ -145,14 +157,15 @@ class Picker(GesticulatorOperator):
         return self.gesture_id
 
     def _draw_search(self, found: Sequence[GestureInfo]) -> None:
-        split = self.layout.split(factor=SEARCH_SHARE)
+        split = present(self.layout).split(factor=SEARCH_SHARE)
         field = split.row()
         field.activate_init = True
         field.prop(self, "search", text="", icon="VIEWZOOM", placeholder="Name, meaning or example")
         searched = bool(self.search.strip())
         row = split.row()
         row.label(text=_count_text(len(found), searched))
-        row.label(**({"text": "Suggested", "icon": IDEA} if self.ideas and not searched else {"text": ""}))
+        suggested = bool(self.ideas) and not searched
+        row.label(text="Suggested" if suggested else "", icon=IDEA if suggested else "NONE")
         page = row.row(align=True)
         page.enabled = pages(found) > 1
         page.prop(self, "page")
@@ -167,17 +180,17 @@ class Picker(GesticulatorOperator):
             if index < len(found):
                 self._draw_cell(cell, found[index], IDEA if found[index].id in ideas else "NONE")
             else:  # the dialog keeps its size while one types
-                cell.template_icon(icon_value=0, scale=PICTURE)
+                cell.template_icon(icon_value=0, scale=PREVIEW)
                 cell.label(text="")
 
-    def _draw_cell(self, cell: bpy.types.UILayout, gesture: GestureInfo, icon: str) -> None:
-        """A picture with its label. Blender's pictures cannot be clicked, so a button without a face lies over it."""
-        cell.template_icon(icon_value=pictures.icon(gesture), scale=PICTURE)
+    def _draw_cell(self, cell: bpy.types.UILayout, gesture: GestureInfo, icon: Icon) -> None:
+        """A preview with its label. Blender's previews cannot be clicked, so a button without a face lies over it."""
+        cell.template_icon(icon_value=previews.icon(gesture), scale=PREVIEW)
         back = cell.column()
-        back.scale_y = -PICTURE
+        back.scale_y = -PREVIEW
         back.label(text="")
         face = cell.column()
-        face.scale_y, face.emboss = PICTURE, "NONE"
+        face.scale_y, face.emboss = PREVIEW, "NONE"
         face.prop_enum(self, "choice", gesture.id, text="")
         cell.prop_enum(self, "choice", gesture.id, icon=icon)
 
@@ -186,7 +199,7 @@ class Picker(GesticulatorOperator):
         if gesture is None:
             layout.label(text="Choose a gesture" if catalogue.gestures() else "The list is coming: type to see it")
             return
-        layout.template_icon(icon_value=pictures.icon(gesture), scale=LARGE_PICTURE)
+        layout.template_icon(icon_value=previews.icon(gesture), scale=LARGE_PREVIEW)
         layout.label(text=gesture.label.capitalize())
         row = layout.row(align=True)
         row.label(text="Variant")

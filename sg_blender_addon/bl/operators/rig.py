@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import bpy
 
 from ...core.bone_maps import BoneMap
 from ...core.errors import UserError
 from ...core.skeleton import canonical
-from .. import mapping, rigs
+from .. import mapping, properties, rigs
 from ..demo import character as demo_character
+from ..rna import OperatorResult, Rows, armature_of, present
 from .base import GesticulatorOperator, busy_reason
 
 DIALOG_WIDTH = 420
@@ -16,7 +19,7 @@ DIALOG_WIDTH = 420
 
 def character_reason(context: bpy.types.Context, besides: str = "") -> str:
     """Why nothing can be done with the character, cheaply; empty if something may, also during a job `besides`."""
-    character = context.scene.gesticulator.character
+    character = properties.settings(context.scene).character
     if character is None:
         return "Choose the character's armature first"
     if character.type != "ARMATURE":
@@ -36,7 +39,7 @@ class GESTICULATOR_OT_detect_rig(GesticulatorOperator, bpy.types.Operator):
         return character_reason(context, besides="setup")
 
     def run(self, context: bpy.types.Context) -> str:
-        character = context.scene.gesticulator.character
+        character = present(properties.settings(context.scene).character)
         found = rigs.detect_bones(character)
         problem = rigs.can_be_baked(character, found)
         if problem is not None:
@@ -60,14 +63,14 @@ class GESTICULATOR_OT_add_character(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         armature = demo_character.build(scene=context.scene)
-        context.scene.gesticulator.character = armature
+        properties.settings(context.scene).character = armature
         return f"{armature.name} is ready to speak"
 
 
 class GesticulatorBone(bpy.types.PropertyGroup):
     """A row of the mapping dialog: `name` is the joint."""
 
-    bone: bpy.props.StringProperty(name="Bone")
+    bone: Annotated[str, bpy.props.StringProperty(name="Bone")]
 
 
 class GESTICULATOR_OT_edit_mapping(GesticulatorOperator, bpy.types.Operator):
@@ -77,48 +80,55 @@ class GESTICULATOR_OT_edit_mapping(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Edit bones"
     bl_options = {"REGISTER", "UNDO"}
 
-    joint: bpy.props.StringProperty(
-        name="Joint", description="For scripts: set this joint alone", options={"SKIP_SAVE"}
-    )
-    bone: bpy.props.StringProperty(name="Bone", description="For scripts: the joint's bone", options={"SKIP_SAVE"})
-    rows: bpy.props.CollectionProperty(type=GesticulatorBone, options={"SKIP_SAVE"})
-    part: bpy.props.EnumProperty(
-        name="Part",
-        items=(
-            ("BODY", "Body", "Spine, head and legs"),
-            ("LEFT", "Left hand", "The character's left fingers"),
-            ("RIGHT", "Right hand", "The character's right fingers"),
+    joint: Annotated[
+        str,
+        bpy.props.StringProperty(name="Joint", description="For scripts: set this joint alone", options={"SKIP_SAVE"}),
+    ]
+    bone: Annotated[
+        str, bpy.props.StringProperty(name="Bone", description="For scripts: the joint's bone", options={"SKIP_SAVE"})
+    ]
+    rows: Annotated[Rows[GesticulatorBone], bpy.props.CollectionProperty(type=GesticulatorBone, options={"SKIP_SAVE"})]
+    part: Annotated[
+        str,
+        bpy.props.EnumProperty(
+            name="Part",
+            items=(
+                ("BODY", "Body", "Spine, head and legs"),
+                ("LEFT", "Left hand", "The character's left fingers"),
+                ("RIGHT", "Right hand", "The character's right fingers"),
+            ),
+            options={"SKIP_SAVE"},
         ),
-        options={"SKIP_SAVE"},
-    )
+    ]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         return character_reason(context, besides="setup")
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
         try:
-            current = mapping.of(context.scene.gesticulator.character)
+            current = mapping.of(present(properties.settings(context.scene).character))
         except UserError as error:
             return self._refuse(error)
         self.rows.clear()
         for joint in canonical().names:
             row = self.rows.add()
             row.name, row.bone = joint, current.joints.get(joint, "")
-        return context.window_manager.invoke_props_dialog(self, width=DIALOG_WIDTH)
+        return present(context.window_manager).invoke_props_dialog(self, width=DIALOG_WIDTH)
 
     def draw(self, context: bpy.types.Context) -> None:
-        bones = context.scene.gesticulator.character.data
-        self.layout.prop(self, "part", expand=True)
-        column = self.layout.column(align=True)
+        bones = armature_of(present(properties.settings(context.scene).character))
+        layout = present(self.layout)
+        layout.prop(self, "part", expand=True)
+        column = layout.column(align=True)
         column.use_property_split = True
         for row in self.rows:
             if part_of(row.name) == self.part:
                 column.prop_search(row, "bone", bones, "bones", text=row.name)
 
     def run(self, context: bpy.types.Context) -> str:
-        character = context.scene.gesticulator.character
-        names = [bone.name for bone in character.data.bones]
+        character = present(properties.settings(context.scene).character)
+        names = [bone.name for bone in armature_of(character).bones]
         if self.joint:
             base = mapping.of(character).with_joint(self.joint, self.bone)
             joints = dict(base.joints)
@@ -142,7 +152,7 @@ def part_of(joint: str) -> str:
     return "BODY"
 
 
-CLASSES = (
+CLASSES: tuple[type, ...] = (
     GesticulatorBone,
     GESTICULATOR_OT_detect_rig,
     GESTICULATOR_OT_edit_mapping,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import bpy
 
 from ...client import environment
 from ...client.job import Job
 from ...client.setup import set_up
-from .. import backend_settings, job_runner, pictures
+from .. import backend_settings, job_runner, previews
+from ..rna import OperatorResult, present
 from .base import GesticulatorOperator, busy_reason, waits
 
 
@@ -21,23 +22,24 @@ class GESTICULATOR_OT_setup_backend(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Set up backend"
     bl_options = {"REGISTER"}
 
-    wait: bpy.props.BoolProperty(
-        name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
-    )
+    wait: Annotated[
+        bool,
+        bpy.props.BoolProperty(
+            name="Wait", description="Return when all is done (always so in background mode)", options={"SKIP_SAVE"}
+        ),
+    ]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         if not bpy.app.online_access and backend_settings.wheels() is None:
-            return (
-                "Blender's online access is off: allow it in Preferences > System > Network"
-            )
+            return "Blender's online access is off: allow it in Preferences > System > Network"
         return busy_reason()
 
     def run(self, context: bpy.types.Context) -> str:
         plan = backend_settings.environment_plan()
         if plan.wheels is None:
             backend_settings.require_online("The backend's packages have to be downloaded")
-        pictures.cancel()
+        previews.cancel()
         job_runner.connection.stop()  # the old environment's files would stay, for the next time
         return job_runner.run(Job("setup", lambda control: set_up(plan, control)), _done, wait=waits(self.wait))
 
@@ -56,7 +58,7 @@ class GESTICULATOR_OT_check_backend(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Test"
     bl_options = {"REGISTER"}
 
-    wait: bpy.props.BoolProperty(options={"SKIP_SAVE"})
+    wait: Annotated[bool, bpy.props.BoolProperty(options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -93,11 +95,11 @@ class GESTICULATOR_OT_remove_backend(GesticulatorOperator, bpy.types.Operator):
             return "There is no environment to remove"
         return busy_reason()
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
+        return present(context.window_manager).invoke_confirm(self, event)
 
     def run(self, context: bpy.types.Context) -> str:
-        pictures.cancel()
+        previews.cancel()
         job_runner.connection.stop()
         environment.remove(backend_settings.backend_folder())
         return "The backend's environment was removed"
@@ -127,7 +129,7 @@ class GESTICULATOR_OT_copy_details(GesticulatorOperator, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> str:
-        context.window_manager.clipboard = job_runner.state(context).details
+        present(context.window_manager).clipboard = job_runner.state(context).details
         return "Copied"
 
 
@@ -155,7 +157,7 @@ class GESTICULATOR_OT_open_preferences(GesticulatorOperator, bpy.types.Operator)
         return ""
 
 
-CLASSES = (
+CLASSES: tuple[type, ...] = (
     GESTICULATOR_OT_setup_backend,
     GESTICULATOR_OT_check_backend,
     GESTICULATOR_OT_remove_backend,

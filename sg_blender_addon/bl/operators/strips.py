@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import bpy
 
@@ -13,8 +13,9 @@ from ...client.editing import Rearranged, rearrange, regenerate_range
 from ...client.job import Job
 from ...core.bvh import write_bvh
 from ...core.errors import UserError
-from .. import compat, editing, gestures, job_runner, metadata, nla, performance, takes
-from .. import request as shot
+from ...core.files import replacing
+from .. import compat, editing, gestures, job_runner, metadata, nla, performance, properties, request, takes
+from ..rna import OperatorResult, present
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason, kept_segments, voice_reason
 from .rig import character_reason
@@ -28,7 +29,7 @@ class GESTICULATOR_OT_toggle_lock(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Lock gesture"
     bl_options = {"REGISTER", "UNDO"}
 
-    strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
+    strip: Annotated[str, bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -36,7 +37,7 @@ class GESTICULATOR_OT_toggle_lock(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
-        metadata.update(ours.strip.action, lock=not ours.record.lock)
+        metadata.update(present(ours.strip.action), lock=not ours.record.lock)
         return ""
 
 
@@ -47,7 +48,7 @@ class GESTICULATOR_OT_remove_gesture(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Remove gesture"
     bl_options = {"REGISTER", "UNDO"}
 
-    strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
+    strip: Annotated[str, bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -56,7 +57,7 @@ class GESTICULATOR_OT_remove_gesture(GesticulatorOperator, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
         label = gestures.label(ours).capitalize()
-        nla.delete_strip(context.scene.gesticulator.character, ours.strip)
+        nla.delete_strip(present(properties.settings(context.scene).character), ours.strip)
         return f"{label} was removed"
 
 
@@ -67,7 +68,7 @@ class GESTICULATOR_OT_snap_to_word(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Snap to word"
     bl_options = {"REGISTER", "UNDO"}
 
-    strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
+    strip: Annotated[str, bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -75,12 +76,12 @@ class GESTICULATOR_OT_snap_to_word(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
-        settings = context.scene.gesticulator
+        settings = properties.settings(context.scene)
         index = gestures.word_index(ours)
         if not 0 <= index < len(settings.words):
             raise UserError("This gesture belongs to no word of the list.", "Move the strip by hand.", "no_word")
-        fps = compat.scene_fps(context.scene)
-        now = nla.segment_now(ours, fps)
+        fps = compat.scene_fps(present(context.scene))
+        now = present(nla.segment_now(ours, fps))
         move = settings.frame_of(settings.words[index].start) - (ours.record.frame_zero + now.stroke * fps)
         first, last = ours.strip.frame_start + move, ours.strip.frame_end + move
         if any(s != ours.strip and s.frame_start < last and s.frame_end > first for s in ours.track.strips):
@@ -96,7 +97,7 @@ class GESTICULATOR_OT_reblend(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Re-blend"
     bl_options = {"REGISTER"}
 
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -104,17 +105,17 @@ class GESTICULATOR_OT_reblend(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         where = editing.target(context)
-        present = editing.segments_now(context.scene.gesticulator.character, where)
-        moved = [(ours, segment) for ours, segment in present if ours.changed not in ("", "locked", "keys edited")]
+        lying = editing.segments_now(present(properties.settings(context.scene).character), where)
+        moved = [(ours, segment) for ours, segment in lying if ours.changed not in ("", "locked", "keys edited")]
         if not moved:
             raise UserError(
                 "No gesture was moved or stretched.", "Move strips in the NLA editor, then blend again.", "no_change"
             )
         names = [ours.strip.name for ours, _ in moved]
-        stay = [segment for ours, segment in present if ours.strip.name not in names]
+        stay = [segment for ours, segment in lying if ours.strip.name not in names]
         placed = [replace(segment, locked=True) for _, segment in moved]
-        request = editing.rearrangement(where, stay, placed, natural=False)
-        job = Job("edit", lambda control: rearrange(job_runner.connection, request, control))
+        wanted = editing.rearrangement(where, stay, placed, natural=False)
+        job = Job("edit", lambda control: rearrange(job_runner.connection, wanted, control))
         done = editing.place(where, names, lambda made: f"{len(made)} gestures blended again")
         return job_runner.run(job, done, wait=waits(self.wait))
 
@@ -126,11 +127,14 @@ class GESTICULATOR_OT_regenerate_range(GesticulatorOperator, bpy.types.Operator)
     bl_label = "Regenerate range"
     bl_options = {"REGISTER"}
 
-    frame_start: bpy.props.IntProperty(
-        name="First frame", description="-1: the preview range", default=-1, options={"SKIP_SAVE"}
-    )
-    frame_end: bpy.props.IntProperty(name="Last frame", default=-1, options={"SKIP_SAVE"})
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    frame_start: Annotated[
+        int,
+        bpy.props.IntProperty(
+            name="First frame", description="-1: the preview range", default=-1, options={"SKIP_SAVE"}
+        ),
+    ]
+    frame_end: Annotated[int, bpy.props.IntProperty(name="Last frame", default=-1, options={"SKIP_SAVE"})]
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -138,8 +142,8 @@ class GESTICULATOR_OT_regenerate_range(GesticulatorOperator, bpy.types.Operator)
 
     def run(self, context: bpy.types.Context) -> str:
         where = editing.target(context)
-        start, end = self._seconds(context.scene, where)
-        target = shot.read(context)
+        start, end = self._seconds(present(context.scene), where)
+        target = request.read_target(context)
         outside = [
             replace(segment, locked=True)
             for ours, segment in editing.segments_now(target.find_character(), where)
@@ -147,7 +151,7 @@ class GESTICULATOR_OT_regenerate_range(GesticulatorOperator, bpy.types.Operator)
         ]
         kept = {(s.word_index, s.stroke): s for s in (*outside, *kept_segments(target))}
         locked = tuple(sorted(kept.values(), key=lambda segment: segment.start))
-        wanted = shot.request(context, target, locked=locked, heard_range=(start, end))
+        wanted = request.build_request(context, target, locked=locked, time_range=(start, end))
         path = takes.path_of(where.take)
         job = Job("generate", lambda control: regenerate_range(job_runner.connection, wanted, path, control))
         return job_runner.run(job, lambda take: performance.apply(target, take), wait=waits(self.wait))
@@ -175,17 +179,17 @@ class GESTICULATOR_OT_export(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Export"
     bl_options = {"REGISTER"}
 
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: bpy.props.StringProperty(default="*.bvh", options={"HIDDEN"})
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    filepath: Annotated[str, bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})]
+    filter_glob: Annotated[str, bpy.props.StringProperty(default="*.bvh", options={"HIDDEN"})]
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         return character_reason(context) or backend_reason()
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.filepath = f"{bpy.path.clean_name(context.scene.gesticulator.character.name)}.bvh"
-        context.window_manager.fileselect_add(self)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
+        self.filepath = f"{bpy.path.clean_name(present(properties.settings(context.scene).character).name)}.bvh"
+        present(context.window_manager).fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> str:
@@ -193,34 +197,24 @@ class GESTICULATOR_OT_export(GesticulatorOperator, bpy.types.Operator):
         if not self.filepath or not path.parent.is_dir():
             raise UserError("There is no such folder to write to.", "Choose another place.", "cannot_write")
         where = editing.target(context)
-        settings = context.scene.gesticulator
-        stay = [segment for _, segment in editing.segments_now(settings.character, where)]
+        settings = properties.settings(context.scene)
+        stay = [segment for _, segment in editing.segments_now(present(settings.character), where)]
         words = [{"text": word.name, "start": word.start, "end": word.end} for word in settings.words]
-        request = editing.rearrangement(where, stay, [], natural=False)
-        job = Job("edit", lambda control: rearrange(job_runner.connection, request, control))
+        wanted = editing.rearrangement(where, stay, [], natural=False)
+        job = Job("edit", lambda control: rearrange(job_runner.connection, wanted, control))
         return job_runner.run(job, lambda answer: _write(path, answer, words), wait=waits(self.wait))
 
 
 def _write(path: Path, answer: Rearranged, words: list[dict[str, object]]) -> str:
     """Both files or none; nothing half-written."""
     report = {"words": words, "segments": [segment.to_json() for segment in answer.take.segments]}
-    fresh, fresh_report = path.with_suffix(".new.bvh"), path.with_suffix(".new.json")
-    try:
+    with replacing(path) as fresh, replacing(path.with_suffix(".json")) as fresh_report:
         write_bvh(answer.take.merged, fresh)
         fresh_report.write_text(json.dumps(report, indent=1), "utf-8")
-        os.replace(fresh, path)
-        os.replace(fresh_report, path.with_suffix(".json"))
-    except OSError as error:
-        raise UserError(
-            f"The files cannot be written: {error.strerror or error}", "Choose another place.", "cannot_write"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
-        fresh_report.unlink(missing_ok=True)
     return f"Wrote {path.name} and {path.with_suffix('.json').name}"
 
 
-CLASSES = (
+CLASSES: tuple[type, ...] = (
     GESTICULATOR_OT_toggle_lock,
     GESTICULATOR_OT_remove_gesture,
     GESTICULATOR_OT_snap_to_word,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 import bpy
 
@@ -11,7 +12,8 @@ from ...client.job import Job
 from ...client.search import suggest
 from ...core.errors import UserError
 from ...core.timeline import Segment
-from .. import catalogue, editing, gestures, job_runner, nla, pictures
+from .. import catalogue, editing, gestures, job_runner, linking, nla, previews, properties
+from ..rna import present
 from ..strips import OurStrip
 from .base import GesticulatorOperator, waits
 from .generate import backend_reason
@@ -23,7 +25,7 @@ IDEAS = 5
 
 def gesture_reason(context: bpy.types.Context) -> str:
     reason = character_reason(context)
-    if not reason and not gestures.any_there(context.scene.gesticulator.character):
+    if not reason and not gestures.any_there(properties.settings(context.scene).character):
         reason = "There are no gestures yet: press Generate"
     return reason
 
@@ -35,8 +37,8 @@ class GESTICULATOR_OT_swap_gesture(Picker, bpy.types.Operator):
     bl_label = "Swap gesture"
     bl_options = {"REGISTER"}
 
-    strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    strip: Annotated[str, bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})]
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -46,9 +48,9 @@ class GESTICULATOR_OT_swap_gesture(Picker, bpy.types.Operator):
         """The gesture that is replaced; the retriever's other ideas come first."""
         ours = gestures.required(context, self.strip)
         self.strip = ours.strip.name
-        word, old = ours.record.segment.word, ours.record.segment.gesture_id
-        ideas = [idea.gesture_id for idea in ours.record.alternatives] + suggested(word)
-        return word, [gesture_id for gesture_id in dict.fromkeys(ideas) if gesture_id != old]
+        replaced = present(ours.record.segment)
+        ideas = [idea.gesture_id for idea in ours.record.alternatives] + suggested(replaced.word)
+        return replaced.word, [gesture_id for gesture_id in dict.fromkeys(ideas) if gesture_id != replaced.gesture_id]
 
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
@@ -62,8 +64,8 @@ class GESTICULATOR_OT_swap_variant(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Next variant"
     bl_options = {"REGISTER"}
 
-    strip: bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    strip: Annotated[str, bpy.props.StringProperty(name="Strip", options={"SKIP_SAVE"})]
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -71,7 +73,7 @@ class GESTICULATOR_OT_swap_variant(GesticulatorOperator, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> str:
         ours = gestures.required(context, self.strip)
-        segment = ours.record.segment
+        segment = present(ours.record.segment)
         if not catalogue.gestures():
             raise _unknown_list()
         gesture = catalogue.find(segment.gesture_id)
@@ -89,25 +91,31 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
     bl_label = "Add gesture"
     bl_options = {"REGISTER"}
 
-    word: bpy.props.IntProperty(
-        name="Word", description="Number of the word, from 0; -1 takes the list's", default=-1, options={"SKIP_SAVE"}
-    )
-    wait: bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})
+    word: Annotated[
+        int,
+        bpy.props.IntProperty(
+            name="Word",
+            description="Number of the word, from 0; -1 takes the list's",
+            default=-1,
+            options={"SKIP_SAVE"},
+        ),
+    ]
+    wait: Annotated[bool, bpy.props.BoolProperty(name="Wait", options={"SKIP_SAVE"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if not len(context.scene.gesticulator.words):
+        if not len(properties.settings(context.scene).words):
             return "There are no words yet: press Generate"
         return character_reason(context) or backend_reason()
 
     def aim(self, context: bpy.types.Context) -> tuple[str, list[str]]:
         """The word, and gestures whose examples have it."""
         self.word = self._free_word(context)
-        word = context.scene.gesticulator.words[self.word].name
+        word = properties.settings(context.scene).words[self.word].name
         return word, suggested(word)
 
     def run(self, context: bpy.types.Context) -> str:
-        settings = context.scene.gesticulator
+        settings = properties.settings(context.scene)
         index = self._free_word(context)
         word = settings.words[index]
         known = catalogue.find(self.chosen())
@@ -125,12 +133,12 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
             blend=settings.blend,
         )
         where = editing.target(context)
-        stay = [now for _, now in editing.segments_now(settings.character, where)]
+        stay = [now for _, now in editing.segments_now(present(settings.character), where)]
         return _start(where, stay, segment, "", waits(self.wait))
 
     def _free_word(self, context: bpy.types.Context) -> int:
         """Number of the word that gets the gesture; UserError if it cannot."""
-        settings = context.scene.gesticulator
+        settings = properties.settings(context.scene)
         index = settings.word_index if self.word < 0 else self.word
         if not 0 <= index < len(settings.words):
             raise UserError(f"There is no word {index}.", "Choose a word in the list.", "no_word")
@@ -142,7 +150,7 @@ class GESTICULATOR_OT_add_gesture(Picker, bpy.types.Operator):
 def _unknown_list() -> UserError:
     """What to say where no list of gestures has come yet; and ask for it."""
     if not job_runner.busy():
-        pictures.refresh()
+        previews.refresh()
     return UserError(
         "The library's list of gestures is not known yet.",
         "It is being asked of the backend: try again in a moment.",
@@ -160,13 +168,13 @@ def replace_gesture(context: bpy.types.Context, ours: OurStrip, gesture_id: str,
 
     How the old one was blended says nothing about the new one: other hands, other harm done by the model.
     """
-    settings = context.scene.gesticulator
+    settings = properties.settings(context.scene)
     where = editing.target(context, ours.record)
-    now = nla.segment_now(ours, where.fps)
+    now = present(nla.segment_now(ours, where.fps))
     known = catalogue.find(gesture_id)
     label = known.label if known else gesture_id
     changed = replace(now, gesture_id=gesture_id, label=label, variant=variant, locked=True, blend=settings.blend)
-    others = editing.segments_now(settings.character, where)
+    others = editing.segments_now(present(settings.character), where)
     stay = [segment for other, segment in others if other.strip.name != ours.strip.name]
     return _start(where, stay, changed, ours.strip.name, wait)
 
@@ -174,8 +182,8 @@ def replace_gesture(context: bpy.types.Context, ours: OurStrip, gesture_id: str,
 def _start(where: editing.Target, stay: list[Segment], changed: Segment, strip: str, wait: bool) -> str:
     request = editing.rearrangement(where, stay, [changed], natural=True)
     job = Job("edit", lambda control: rearrange(job_runner.connection, request, control))
-    done = editing.place(where, [strip], lambda placed: nla.strip_name(placed[0]))
+    done = editing.place(where, [strip], lambda placed: linking.strip_name(placed[0]))
     return job_runner.run(job, done, wait=wait)
 
 
-CLASSES = (GESTICULATOR_OT_swap_gesture, GESTICULATOR_OT_swap_variant, GESTICULATOR_OT_add_gesture)
+CLASSES: tuple[type, ...] = (GESTICULATOR_OT_swap_gesture, GESTICULATOR_OT_swap_variant, GESTICULATOR_OT_add_gesture)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import bpy
 
 from ...core.errors import UserError
-from .. import sound_strips
+from .. import properties, sound_strips
+from ..rna import OperatorResult, present
 from .base import GesticulatorOperator, busy_reason
 
 SUFFIXES = "*.wav;*.flac;*.ogg;*.mp3;*.m4a;*.aac;*.aif;*.aiff;*.mp4;*.mkv;*.mov;*.webm"
@@ -20,15 +22,15 @@ class GESTICULATOR_OT_add_voice(GesticulatorOperator, bpy.types.Operator):
     bl_label = "Add voice"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: bpy.props.StringProperty(default=SUFFIXES, options={"HIDDEN"})
+    filepath: Annotated[str, bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})]
+    filter_glob: Annotated[str, bpy.props.StringProperty(default=SUFFIXES, options={"HIDDEN"})]
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         return busy_reason(besides="setup")
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> OperatorResult:
+        present(context.window_manager).fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def run(self, context: bpy.types.Context) -> str:
@@ -37,7 +39,7 @@ class GESTICULATOR_OT_add_voice(GesticulatorOperator, bpy.types.Operator):
             raise UserError(f"There is no file {path.name or '(none)'}.", "Choose a recording.", "audio_not_found")
         scene = sound_strips.editing_scene(context)
         strip = sound_strips.add(scene, path, scene.frame_current)
-        context.scene.gesticulator.voice = strip.name
+        properties.settings(context.scene).voice = strip.name
         return f"The voice is the strip '{strip.name}'"
 
 
@@ -56,8 +58,8 @@ class GESTICULATOR_OT_use_active_strip(GesticulatorOperator, bpy.types.Operator)
         return busy_reason(besides="setup")
 
     def run(self, context: bpy.types.Context) -> str:
-        context.scene.gesticulator.voice = sound_strips.active(context).name
+        properties.settings(context.scene).voice = present(sound_strips.active(context)).name
         return ""
 
 
-CLASSES = (GESTICULATOR_OT_add_voice, GESTICULATOR_OT_use_active_strip)
+CLASSES: tuple[type, ...] = (GESTICULATOR_OT_add_voice, GESTICULATOR_OT_use_active_strip)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from . import main, words
 
-CLASSES = (*words.LISTS, *main.CLASSES, *words.CLASSES)
+CLASSES: tuple[type, ...] = (*words.LISTS, *main.CLASSES, *words.CLASSES)

@@ -6,8 +6,9 @@ import bpy
 
 from ...client import environment, locks
 from ...core.errors import UserError
-from .. import backend_settings, job_runner, mapping, rigs, sound_strips
+from .. import backend_settings, job_runner, mapping, properties, rigs, sound_strips
 from ..reports import draw_operator, draw_text, panel_width
+from ..rna import PanelMixin, present
 from .places import in_all
 
 BACKEND_CALLS = {
@@ -17,11 +18,11 @@ BACKEND_CALLS = {
 }
 
 
-class Main:
+class Main(PanelMixin):
     bl_label = "Gestures from Speech"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = present(self.layout)
         job = job_runner.state(context)
         width = panel_width(context)
         _draw_backend(context, layout, width)
@@ -37,15 +38,15 @@ class Main:
         draw_text(layout, "Body and hands move; faces are not animated.", width, icon="INFO")
 
 
-class Settings:
+class Settings(PanelMixin):
     bl_label = "Settings"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = present(self.layout)
         layout.use_property_split = True
         layout.use_property_decorate = False
-        settings = context.scene.gesticulator
+        settings = properties.settings(context.scene)
         column = layout.column()
         for name in ("language", "intensity", "density", "seed", "retriever", "blend"):
             column.prop(settings, name)
@@ -80,7 +81,7 @@ def _draw_backend(context: bpy.types.Context, layout: bpy.types.UILayout, width:
 
 
 def _draw_inputs(context: bpy.types.Context, layout: bpy.types.UILayout, width: int) -> None:
-    settings = context.scene.gesticulator
+    settings = properties.settings(context.scene)
     column = layout.column()
     column.label(text="Character")
     row = column.row(align=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bpy
 
+from ..rna import PanelMixin
+
 CATEGORY = "Gestures"
 SPACES = {"VIEW_3D": "view", "SEQUENCE_EDITOR": "sequencer", "NLA_EDITOR": "nla"}
 
 
-def in_all(panel: type, parent: type | None = None) -> list[type[bpy.types.Panel]]:
+def in_all(panel: type[PanelMixin], parent: type[PanelMixin] | None = None) -> list[type[bpy.types.Panel]]:
     """Concrete panels of a mix-in with a `draw`, for every editor; `parent` makes them sub-panels of another's."""
     made = []
     for space, suffix in SPACES.items():
@@ -25,5 +27,5 @@ def in_all(panel: type, parent: type | None = None) -> list[type[bpy.types.Panel
     return made
 
 
-def _name(panel: type, suffix: str) -> str:
+def _name(panel: type[PanelMixin], suffix: str) -> str:
     return f"GESTICULATOR_PT_{panel.__name__.lower()}_{suffix}"

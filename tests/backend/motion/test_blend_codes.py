@@ -14,12 +14,13 @@ from backend.models.weights import Weights
 from backend.motion import blend_codes
 from backend.motion.blend import blend, placement
 from backend.motion.blend_codes import BORDER, CodeCache
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.timeline import Segment
-from tests.backend.toys import ToyChoice, ToyLibrary, swaying, words
+from tests.backend.toys import choice, gesture, library, small_library, swaying, words
+from tests.backend.toys import variant as new_variant
 
-LIBRARY = ToyLibrary()
+LIBRARY = small_library()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def tokens(weights: Weights) -> np.ndarray:
 
 
 def segments(*onsets: float, how: str = "codes") -> list[Segment]:
-    found, _ = place([ToyChoice(i) for i in range(len(onsets))], words(*onsets), LIBRARY, 8.0)
+    found, _ = place([choice(i) for i in range(len(onsets))], words(*onsets), LIBRARY, 8.0)
     return [replace(s, blend=how) for s in found]
 
 
@@ -88,8 +89,9 @@ def test_codes_are_cached_by_content(weights: Weights, cache: CodeCache, monkeyp
     assert np.array_equal(blend_codes.encode_clip(weights, variant, placed, span, cache), first)
     fresh = CodeCache(cache._folder)
     assert np.array_equal(blend_codes.encode_clip(weights, variant, placed, span, fresh), first)
+    (other,) = library(gesture("0031", "THUMB UP", new_variant(lift=0.7))).gestures["0031"].variants
     with pytest.raises(TypeError):  # another motion is another key
-        blend_codes.encode_clip(weights, replace(variant, lift=0.7), placed, span, fresh)
+        blend_codes.encode_clip(weights, other, placed, span, fresh)
 
 
 def test_a_broken_cache_only_costs_time(weights: Weights, tmp_path: Path) -> None:
@@ -130,5 +132,5 @@ def test_decoded_gesture_is_mixed_into_the_upper_body(weights: Weights, tokens: 
 
 
 def test_tokens_of_a_motion_cover_it(weights: Weights) -> None:
-    tokens = blend_codes.tokens_of(weights, swaying(1.0, 24.0))
-    assert tokens.shape == (2, 4, 8) and len(motion_of(weights, tokens)) == 64
+    tokens = blend_codes.codes_of(weights, swaying(1.0, 24.0))
+    assert tokens.shape == (2, 4, 8) and len(decode(weights, tokens)) == 64

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from backend.motion import foot_planting, postprocess
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import storage
+from sg_blender_addon.core.joint_groups import LOWER_BODY
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from tests.backend.toys import swaying
@@ -103,7 +104,7 @@ def test_intensity_scales_the_upper_body_only(gain: float) -> None:
     motion = swaying(6.0)
     scaled = replace(motion, rotations=motion.rotations.copy())
     postprocess.scale_amplitude(scaled, np.full(len(motion), gain))
-    lower = [motion.skeleton.index(n) for n in postprocess._LOWER_BODY]
+    lower = [motion.skeleton.index(n) for n in LOWER_BODY]
     assert np.array_equal(scaled.rotations[:, lower], motion.rotations[:, lower])
     arm = motion.skeleton.index("RightArm")
 

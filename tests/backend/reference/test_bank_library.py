@@ -10,7 +10,7 @@ import pytest
 
 from backend.models.codec import encode_motion
 from backend.models.weights import STARTER, Weights
-from backend.motion.rhythm import motion_of
+from backend.motion.rhythm import decode
 from backend.reference.bank import FILE, load_bank, to_bytes
 from backend.reference.bank_library import FOLDER, write_bank_library
 from sg_blender_addon.core.errors import UserError
@@ -42,7 +42,7 @@ def test_an_entry_becomes_a_gesture_that_plays_its_codes(folder: Path, gesture_i
     (variant,) = made.variants
     assert variant.hand == ours.variants[0].hand
     hand = variant.motion().skeleton.index("RightHand")
-    decoded = motion_of(Weights.load("starter"), load_bank(folder)[gesture_id, 1]).forward_kinematics()[0][:, hand]
+    decoded = decode(Weights.load("starter"), load_bank(folder)[gesture_id, 1]).forward_kinematics()[0][:, hand]
     path = variant.motion().forward_kinematics()[0][:, hand]
     stroke = path[round(variant.phases.stroke * 60)]
     assert np.linalg.norm(decoded - stroke, axis=1).min() < 6.0  # cm: the import smooths, most at the ends

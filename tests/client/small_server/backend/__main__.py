@@ -1,7 +1,7 @@
 """A small real HTTP server that speaks docs/protocol.md, for the cases a healthy backend never shows on request.
 
 It is started exactly as the backend is (`python -m backend serve --port 0 --token-stdin`), dies at stdin EOF, and makes
-a simple wave on the canonical skeleton. It has a picture of one of its two gestures. What the script says steers it:
+a simple wave on the canonical skeleton. It has a preview of one of its two gestures. What the script says steers it:
 `crash`, `slow`, `fail`, `nonsense`, `garbage`.
 """
 
@@ -50,7 +50,7 @@ GESTURES = [
     },
 ]
 
-PICTURE = base64.b64decode(
+PREVIEW = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAFElEQVR4nGM8UaHBAANMDEgANwcAR/QBcCY7mNgAAAAASUVORK5CYII="
 )
 
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         elif parts == ["v1", "gestures"]:
             self.json({"gestures": GESTURES})
         elif parts == ["v1", "gestures", "0002", "preview"]:
-            self.raw(PICTURE, "image/png")
+            self.raw(PREVIEW, "image/png")
         elif parts[:2] == ["v1", "jobs"] and parts[2] in jobs:
             self.job(jobs[parts[2]], wants_result=len(parts) == 4)
         else:

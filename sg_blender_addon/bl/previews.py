@@ -1,4 +1,4 @@
-"""The pictures of gestures as Blender's icons, and the quiet job that brings them and the list of gestures up to date.
+"""The previews of gestures as Blender's icons, and the quiet job that brings them and the list of gestures up to date.
 
 The job asks for nobody's patience: it has no progress bar, another job may begin beside it, and when it fails, what is
 already on the disk stays in use. It begins beside no other job, and is cancelled before the backend is stopped.
@@ -16,26 +16,26 @@ import bpy.utils.previews
 
 from ..client.editing import GestureInfo
 from ..client.job import Job
-from ..client.pictures import PictureRequest, picture_file
-from ..client.pictures import refresh as fetch
+from ..client.previews import PreviewRequest, preview_file
+from ..client.previews import refresh as fetch
 from ..core.errors import UserError
 from . import backend_settings, catalogue, job_runner
 
 LAST_BREATH_S = 2.0
 PUMP_S = 0.05
-"""Between two looks: reading a picture takes Blender some milliseconds, and somebody may be watching the playback."""
+"""Between two looks: reading a preview takes Blender some milliseconds, and somebody may be watching the playback."""
 
 _icons: bpy.utils.previews.ImagePreviewCollection | None = None
 _awaited: dict[str, Path] = {}
 """Icons that were shown before their file was there."""
 _ahead: Iterator[int] = iter(())
 _job: Job[None] | None = None
-_request: PictureRequest | None = None
+_request: PreviewRequest | None = None
 
 
 def icon(gesture: GestureInfo) -> int:
-    """Blender's number for a gesture's picture; 0 where there is nothing to show. The picture may appear later."""
-    path = picture_file(_folder(), gesture)
+    """Blender's number for a gesture's preview; 0 where there is nothing to show. The preview may appear later."""
+    path = preview_file(_folder(), gesture)
     if path is None or _icons is None:
         return 0
     if path.name not in _icons:
@@ -46,10 +46,10 @@ def icon(gesture: GestureInfo) -> int:
 
 
 def refresh() -> None:
-    """Start to bring the list and the pictures of the preferences' library up to date."""
-    global _job, _request, _ahead  # noqa: PLW0603 - one set of pictures per Blender
+    """Start to bring the list and the previews of the preferences' library up to date."""
+    global _job, _request, _ahead  # noqa: PLW0603 - one set of previews per Blender
     try:
-        request = PictureRequest(backend_settings.backend_choice(), backend_settings.library(), _folder())
+        request = PreviewRequest(backend_settings.backend_choice(), backend_settings.library(), _folder())
     except UserError:  # offline, say: whatever is done with a gesture next will tell
         return
     if _job is not None and not _job.tick().finished and request == _request:
@@ -57,12 +57,12 @@ def refresh() -> None:
     cancel()
     keep = functools.partial(catalogue.remember, catalogue.file_of(request.library))
     _request, _ahead = request, _read_ahead()
-    _job = Job("pictures", lambda control: fetch(job_runner.connection, request, keep, control)).start()
+    _job = Job("previews", lambda control: fetch(job_runner.connection, request, keep, control)).start()
     bpy.app.timers.register(_pump, first_interval=PUMP_S, persistent=True)
 
 
 def tick() -> bool:
-    """Let arrived pictures into their icons; when all are here, make the next icon. True while there is more to do."""
+    """Let arrived previews into their icons; when all are here, make the next icon. True while there is more to do."""
     running = _job is not None and not _job.tick().finished
     for name in [name for name, path in _awaited.items() if path.exists()]:
         del _awaited[name]
@@ -87,7 +87,7 @@ def _pump() -> float | None:
 
 
 def _folder() -> Path:
-    return backend_settings.user_folder("pictures")
+    return backend_settings.user_folder("previews")
 
 
 def cancel() -> None:

@@ -1,14 +1,14 @@
-"""The pictures of a library's gestures: fetched once, kept in files that are named by what they show."""
+"""The previews of a library's gestures: fetched once, kept in files that are named by what they show."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.files import replacing
 from .api import Api
 from .connection import BackendChoice, Connection
 from .editing import GestureInfo, catalogue
@@ -19,26 +19,26 @@ PNG = b"\x89PNG\r\n"
 
 
 @dataclass(frozen=True)
-class PictureRequest:
-    """Whose pictures go where. The folder may be shared by all libraries: names tell pictures apart."""
+class PreviewRequest:
+    """Whose previews go where. The folder may be shared by all libraries: names tell previews apart."""
 
     backend: BackendChoice
     library: str
     folder: Path
 
 
-def picture_file(folder: Path, gesture: GestureInfo) -> Path | None:
-    """Where a gesture's picture is kept, there or not; None if it can have none."""
-    if not gesture.picture:
+def preview_file(folder: Path, gesture: GestureInfo) -> Path | None:
+    """Where a gesture's preview is kept, there or not; None if it can have none."""
+    if not gesture.preview:
         return None
-    name = hashlib.sha256(f"{gesture.id} {gesture.picture}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(f"{gesture.id} {gesture.preview}".encode()).hexdigest()[:24]
     return folder / f"{name}.png"
 
 
 def refresh(
-    connection: Connection, request: PictureRequest, keep: Callable[[Sequence[GestureInfo]], None], control: Control
+    connection: Connection, request: PreviewRequest, keep: Callable[[Sequence[GestureInfo]], None], control: Control
 ) -> None:
-    """Ask which gestures there are, hand them to `keep`, then fetch the pictures that are not here yet."""
+    """Ask which gestures there are, hand them to `keep`, then fetch the previews that are not here yet."""
     control.report("Listing the gestures", 0.0)
     api = connection.open(request.backend, control.check)
     try:
@@ -50,10 +50,10 @@ def refresh(
         api.close()
 
 
-def _fetch(api: Api, request: PictureRequest, gestures: Sequence[GestureInfo], control: Control) -> None:
+def _fetch(api: Api, request: PreviewRequest, gestures: Sequence[GestureInfo], control: Control) -> None:
     for done, gesture in enumerate(gestures):
-        control.report("Fetching pictures", done / len(gestures))
-        path = picture_file(request.folder, gesture)
+        control.report("Fetching previews", done / len(gestures))
+        path = preview_file(request.folder, gesture)
         if path is None or path.exists():
             continue
         try:
@@ -63,6 +63,5 @@ def _fetch(api: Api, request: PictureRequest, gestures: Sequence[GestureInfo], c
                 raise
             continue  # the other gestures may have theirs
         if data.startswith(PNG):
-            temporary = path.with_suffix(".new")
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                temporary.write_bytes(data)

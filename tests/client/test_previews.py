@@ -9,11 +9,11 @@ import pytest
 from sg_blender_addon.client.connection import BackendChoice, Connection
 from sg_blender_addon.client.editing import GestureInfo
 from sg_blender_addon.client.job import Control
-from sg_blender_addon.client.pictures import PNG, PictureRequest, picture_file, refresh
+from sg_blender_addon.client.previews import PNG, PreviewRequest, preview_file, refresh
 from sg_blender_addon.core.errors import Cancelled, UserError
 
 
-def asked(connection: Connection, request: PictureRequest) -> dict[str, GestureInfo]:
+def asked(connection: Connection, request: PreviewRequest) -> dict[str, GestureInfo]:
     """Bring the folder up to date; the gestures that the backend listed, by id."""
     listed: list[GestureInfo] = []
     refresh(connection, request, listed.extend, Control())
@@ -21,16 +21,16 @@ def asked(connection: Connection, request: PictureRequest) -> dict[str, GestureI
 
 
 @pytest.fixture
-def request_(choice: BackendChoice, tmp_path: Path) -> PictureRequest:
-    (tmp_path / "pictures").mkdir()
-    return PictureRequest(choice, "starter", tmp_path / "pictures")
+def request_(choice: BackendChoice, tmp_path: Path) -> PreviewRequest:
+    (tmp_path / "previews").mkdir()
+    return PreviewRequest(choice, "starter", tmp_path / "previews")
 
 
-def test_every_picture_that_there_is_is_fetched_and_the_texts_with_it(
-    connection: Connection, request_: PictureRequest
+def test_every_preview_that_there_is_is_fetched_and_the_texts_with_it(
+    connection: Connection, request_: PreviewRequest
 ) -> None:
     gestures = asked(connection, request_)
-    ring = picture_file(request_.folder, gestures["0002"])
+    ring = preview_file(request_.folder, gestures["0002"])
     assert list(request_.folder.iterdir()) == [ring]
     assert ring is not None and ring.read_bytes().startswith(PNG)
     assert gestures["0001"].meanings == ("good", "well done")
@@ -38,23 +38,23 @@ def test_every_picture_that_there_is_is_fetched_and_the_texts_with_it(
     assert gestures["0002"].examples == ("That is good enough.",)
 
 
-def test_what_is_here_is_not_asked_for_again(connection: Connection, request_: PictureRequest) -> None:
-    ring = picture_file(request_.folder, asked(connection, request_)["0002"])
+def test_what_is_here_is_not_asked_for_again(connection: Connection, request_: PreviewRequest) -> None:
+    ring = preview_file(request_.folder, asked(connection, request_)["0002"])
     assert ring is not None
     ring.write_bytes(b"kept")
     asked(connection, request_)
     assert ring.read_bytes() == b"kept"
 
 
-def test_another_picture_has_another_file(tmp_path: Path) -> None:
-    ring = GestureInfo("0002", "HAND RING", "", (), picture="ring1")
-    files = {picture_file(tmp_path, g) for g in (ring, replace(ring, picture="ring2"), replace(ring, id="../0002"))}
+def test_another_preview_has_another_file(tmp_path: Path) -> None:
+    ring = GestureInfo("0002", "HAND RING", "", (), preview="ring1")
+    files = {preview_file(tmp_path, g) for g in (ring, replace(ring, preview="ring2"), replace(ring, id="../0002"))}
     assert len(files) == 3
     assert all(file is not None and file.parent == tmp_path for file in files)
-    assert picture_file(tmp_path, replace(ring, picture="")) is None
+    assert preview_file(tmp_path, replace(ring, preview="")) is None
 
 
-def test_without_a_backend_what_is_here_stays(request_: PictureRequest) -> None:
+def test_without_a_backend_what_is_here_stays(request_: PreviewRequest) -> None:
     (request_.folder / "old.png").write_bytes(PNG)
 
     def forget(_: Sequence[GestureInfo]) -> None:
@@ -66,7 +66,7 @@ def test_without_a_backend_what_is_here_stays(request_: PictureRequest) -> None:
     assert [path.name for path in request_.folder.iterdir()] == ["old.png"]
 
 
-def test_it_stops_when_nobody_waits(connection: Connection, request_: PictureRequest) -> None:
+def test_it_stops_when_nobody_waits(connection: Connection, request_: PreviewRequest) -> None:
     control = Control()
     with pytest.raises(Cancelled):
         refresh(connection, request_, lambda _: control.cancelled.set(), control)
