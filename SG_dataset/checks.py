@@ -198,6 +198,14 @@ def joint_speed(motion: Motion) -> tuple[float, str, float]:
 
 def penetration(motion: Motion, places: Floats, world: Floats) -> tuple[float, str]:
     """The deepest that palms, knuckles, wrists and finger tips go into head, trunk and thighs (cm), and which."""
+    depth, names = hand_depths(motion, places, world)
+    worst = depth.max(0)
+    return float(worst.max()), names[int(worst.argmax())]
+
+
+def hand_depths(motion: Motion, places: Floats, world: Floats) -> tuple[Floats, list[str]]:
+    """How deep (F, N) each hand's palm, knuckles and finger tips are in head, trunk and thighs (cm, negative outside),
+    and their names; places and world: the motion's forward kinematics."""
     sk = motion.skeleton
     ends = dict(zip(sk.end_parents, sk.end_offsets, strict=True))
     names, points, radii = [], [], []
@@ -221,8 +229,7 @@ def penetration(motion: Motion, places: Floats, world: Floats) -> tuple[float, s
         rb.append(r_b)
     capsules = Capsules(np.stack(a, 1), np.stack(b, 1), np.array(ra), np.array(rb))
     depth, _ = depths(np.stack(points, 1), np.array(radii), capsules)
-    worst = depth.max((0, 2))
-    return float(worst.max()), names[int(worst.argmax())]
+    return np.asarray(depth.max(2)), names
 
 
 def limits(motion: Motion) -> list[str]:

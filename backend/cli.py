@@ -1,4 +1,4 @@
-"""The command line: generate, batch, serve, doctor, import-reference, bench.
+"""The command line: generate, batch, measure, serve, doctor, import-reference, bench.
 
 Exit codes: 0 done; 1 the command could not be carried out (one sentence and a hint on stderr, nothing half-written);
 2 the command line itself was wrong; 130 stopped with Ctrl-C.
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _generate_parser(commands)
     _batch_parser(commands)
+    _measure_parser(commands)
     _serve_parser(commands)
     doctor = commands.add_parser("doctor", help="check that everything is there and works")
     doctor.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -97,6 +98,19 @@ def _batch_parser(commands: Any) -> None:
     command.add_argument("--again", action="store_true", help="do finished lines again")
     add_generation_options(command)
     command.set_defaults(run=_batch)
+
+
+def _measure_parser(commands: Any) -> None:
+    from backend.measure.cli import add_arguments, run
+
+    command = commands.add_parser(
+        "measure",
+        help="how alive a motion is",
+        description="Measure a motion beside real people: how much moves, whether it keeps time with its speech, "
+        "whether feet slide or hands enter the body (see docs/training.md).",
+    )
+    add_arguments(command)
+    command.set_defaults(run=run)
 
 
 def _serve_parser(commands: Any) -> None:

@@ -2,6 +2,8 @@
 
     python -m training starter --motion DIR --speech DIR [--speech DIR ...] -o DIR     everything, one after the other
     python -m training synthesise -o DIR [--piper VOICE.onnx]                          our sentences, spoken
+    python -m training voices -o DIR                                                   two recordings to measure on
+    python -m training table RECORDING ... [--motion DIR] [--weights DIR --name NAME]  the guide's table of motion
     python -m training prepare|tokenizer|generator|fine|export|evaluate --config training/runs/X.yaml [--resume]
     torchrun --nproc_per_node N -m training tokenizer --config ...                     several processes
 
@@ -19,7 +21,7 @@ from typing import Any
 import torch
 
 from sg_blender_addon.core.errors import UserError
-from training import distributed, evaluate, export, fine, generator, prepare, speech, tokenizer
+from training import distributed, evaluate, export, fine, generator, prepare, speech, table, tokenizer, voices
 from training.codes import encode_set, load_codes
 from training.config import Recipe, load_recipe
 from training.data import TrainingSet
@@ -49,6 +51,15 @@ def parser() -> argparse.ArgumentParser:
     synthesise.add_argument("-o", "--out", type=Path, required=True)
     synthesise.add_argument("--piper", type=Path, help="a piper voice (.onnx)")
     synthesise.add_argument("--sentences", type=Path, default=speech.SENTENCES)
+    spoken = commands.add_parser("voices", help="make the two recordings that finished weights are measured on")
+    spoken.add_argument("-o", "--out", type=Path, required=True)
+    spoken.add_argument("--prompts", type=Path, default=voices.PROMPTS, help="where the telephone prompts (.g722) are")
+    measured = commands.add_parser("table", help="measure assembled motion and weights, and write the guide's table")
+    measured.add_argument("recordings", nargs="*", type=Path, metavar="RECORDING", help="without any, only the table")
+    measured.add_argument("--motion", help="folder with motion clips, for the assembled columns")
+    measured.add_argument("--weights", action="append", default=[], help="weights folder; may be given several times")
+    measured.add_argument("--name", action="append", default=[], help="heading for each of the weights")
+    measured.add_argument("--guide", type=Path, default=table.GUIDE)
     return top
 
 
@@ -108,6 +119,17 @@ def run_evaluate(recipe: Recipe, args: argparse.Namespace, device: torch.device)
         print(evaluate.report(evaluate.evaluate(recipe)))
 
 
+def run_table(args: argparse.Namespace) -> int:
+    names = args.name or [Path(folder).name for folder in args.weights]
+    if len(names) != len(args.weights):
+        raise UserError("Each of the weights needs a name.", hint="Give --name as often as --weights.")
+    for name, about in table.columns(args.recordings, args.motion, list(zip(names, args.weights, strict=True))):
+        print(f"{name}: {about}")
+    table.write(args.guide)
+    print(args.guide)
+    return 0
+
+
 RUN: dict[str, Callable[[Recipe, argparse.Namespace, torch.device], None]] = {
     "prepare": run_prepare, "tokenizer": run_tokenizer, "generator": run_generator, "fine": run_fine,
     "export": run_export, "evaluate": run_evaluate,
@@ -121,6 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command == "synthesise":
             print(f"{speech.synthesise(args.out, args.sentences, args.piper)} recordings -> {args.out}")
             return 0
+        if args.command == "voices":
+            print("\n".join(str(path) for path in voices.make(args.out, args.prompts)))
+            return 0
+        if args.command == "table":
+            return run_table(args)
         recipe = recipe_of(args)
         if recipe.threads:
             torch.set_num_threads(recipe.threads)

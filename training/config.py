@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from backend.models.audio_input import AudioInput
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.records import Reader
 from training.prepare import PrepareConfig
@@ -82,6 +83,7 @@ class SamplingRecipe:
     top_p: float = 0.95
     lookahead: int = 0  # tokens that the generators hear ahead; they are trained so
     frame_sigma: float = 0.0  # frames; of the Gaussian over decoded motion, see WeightsInfo
+    audio_input: AudioInput = field(default_factory=AudioInput)  # of the audio features; they are trained so
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from backend.models.audio_input import AudioInput
 from backend.models.config import AUDIO_FEATURES, FRAMES_PER_TOKEN
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
-from backend.models.weights import ahead
+from backend.models.weights import prepared
 from sg_blender_addon.core.errors import UserError
+
+_OUTLIER = 8.0  # standard deviations of a motion column
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ClipSpan:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """vectors (8 T, 219) and audio (T, 437), both standardised float32; clips do not overlap."""
+    """vectors (8 T, 219) and audio (T, 437), both standardised float32; clips do not overlap. Vectors are clipped."""
 
     vectors: Tensor
     audio: Tensor
@@ -57,7 +60,8 @@ class TrainingSet:
             ClipSpan(c["start"], c["start"] + c["tokens"], c["silent"], c["held_out"]) for c in description["clips"]
         )
         return cls(
-            torch.from_numpy(_standardise(body, vectors)),
+            # constant-pose columns can have scales of a few 1e-5: a far outlier must not rule the loss
+            torch.from_numpy(_standardise(body, vectors)).clip_(-_OUTLIER, _OUTLIER),
             torch.from_numpy(_standardise(sound, audio)),
             spans,
             body,
@@ -65,10 +69,10 @@ class TrainingSet:
             description,
         )
 
-    def heard(self, lookahead: int) -> TrainingSet:
-        """The same set with the audio of each clip `lookahead` tokens early, as the generators hear it."""
-        audio = torch.cat([torch.from_numpy(ahead(self.audio[c.start : c.end].numpy(), lookahead)) for c in self.clips])
-        return replace(self, audio=audio)
+    def with_audio_input(self, audio_input: AudioInput, lookahead: int) -> TrainingSet:
+        """The same set with the audio of each clip as generators hear it (`backend.models.weights.heard`)."""
+        rows = (self.audio[c.start : c.end].numpy().copy() for c in self.clips)
+        return replace(self, audio=torch.cat([torch.from_numpy(prepared(r, audio_input, lookahead)) for r in rows]))
 
     def windows(self, tokens: int, stride: float, *, held_out: bool) -> npt.NDArray[np.int64]:
         """Start frames of windows of `tokens` tokens inside clips, every `stride` frames."""
@@ -90,8 +94,7 @@ def _standardise(scaler: Scaler, rows: npt.NDArray[np.float32]) -> npt.NDArray[n
     out = np.empty(rows.shape, dtype=np.float32)
     for at in range(0, len(rows), 65536):
         out[at : at + 65536] = scaler.standardise(rows[at : at + 65536])
-    # constant-pose columns can have scales of a few 1e-5: a far outlier must not rule the loss
-    return np.clip(out, -8.0, 8.0, out=out)
+    return out
 
 
 def gather(rows: Tensor, starts: Tensor, length: int) -> Tensor:

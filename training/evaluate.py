@@ -1,8 +1,9 @@
 """What the trained models do on held-out speech, as numbers and a picture.
 
 Reconstruction error and code usage of the tokenizer, likelihood of the generators on held-out clips, and motion
-generated from held-out speech beside the assembled motion of the same clips. There is no Fréchet gesture distance
-here: it needs recordings of people gesturing while they speak, and this training has none.
+generated from held-out speech beside the assembled motion of the same clips and beside people, by `backend.measure`.
+There is no Fréchet gesture distance here: it needs recordings of people gesturing while they speak, and this training
+has none.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from backend.measure import table
+from backend.measure.column import Piece, measure
+from backend.measure.speech import RANGE, Speech
 from backend.models.codec import Smoothing, decode_codes
-from backend.models.config import FRAMES_PER_TOKEN
+from backend.models.config import FRAMES_PER_TOKEN, TOKENS_PER_SECOND
 from backend.models.layout import to_motion
 from backend.models.weights import Weights
 from backend.motion import postprocess, rhythm
@@ -55,6 +59,17 @@ def clip_prosody(data: TrainingSet, index: int) -> Prosody:
     return Prosody(row["tokens"] * FRAMES_PER_TOKEN / 60, phrases, energy, np.zeros(len(energy)))
 
 
+def clip_speech(data: TrainingSet, index: int) -> Speech:
+    """What the yardstick needs of a clip's speech, from the prosody that the assembly followed."""
+    prosody = clip_prosody(data, index)
+    times = np.arange(data.about["clips"][index]["tokens"]) / TOKENS_PER_SECOND
+    activity = np.zeros(len(times))
+    for phrase in prosody.phrases:
+        activity[(times >= phrase.start) & (times < phrase.end)] = 1.0
+    stressed = np.array([a.time for p in prosody.phrases for a in p.accents if a.prominence > 0])
+    return Speech(prosody.seconds, activity, RANGE * (prosody.energy - 1), stressed)
+
+
 def chosen_clips(data: TrainingSet) -> list[int]:
     """Held-out clips, or the last ones where nothing was held out."""
     held = [i for i, c in enumerate(data.clips) if c.held_out]
@@ -70,7 +85,7 @@ def reconstruction(weights: Weights, data: TrainingSet, codes: torch.Tensor, cli
             clip = data.clips[i]
             vectors = decode_codes(weights, codes[:, :, clip.start : clip.end].numpy(), smoothing=smoothing)
             wanted, got = clip_motion(data, clip), to_motion(vectors)
-            rows.append({**measures.differences(wanted, got), **measures.liveliness(got)})
+            rows.append({**measures.differences(wanted, got), "token_border_ratio": measures.border_ratio(got)})
         result[smoothing or "recommended"] = mean_of(rows)
     return result
 
@@ -86,7 +101,7 @@ def usage(codes: torch.Tensor, size: int) -> dict[str, list[float]]:
 
 def likelihoods(weights: Weights, data: TrainingSet, codes: torch.Tensor) -> dict[str, Any]:
     """Held-out negative log likelihood in nats per token (body, hands)."""
-    data = data.heard(weights.info.lookahead)
+    data = data.with_audio_input(weights.info.audio_input, weights.info.lookahead)
     device = torch.device("cpu")
     window = generator.held_out_batch(data, codes, generator.WINDOW + 1, device)
     if window is None:
@@ -100,11 +115,11 @@ def likelihoods(weights: Weights, data: TrainingSet, codes: torch.Tensor) -> dic
 
 
 def generated(weights: Weights, recipe: Recipe, data: TrainingSet, clips: Sequence[int]) -> dict[str, Any]:
-    """Generated against assembled motion, on the same speech."""
-    rows: dict[str, list[dict[str, float]]] = {"generated": [], "finished": [], "assembled": []}
+    """Generated and assembled motion of the same speech, as columns of the yardstick's table."""
+    pieces: dict[str, list[Piece]] = {"generated": [], "finished": [], "assembled": []}
     how = recipe.sampling
     for i in tqdm(clips, desc="generating", unit="clip"):
-        clip, prosody = data.clips[i], clip_prosody(data, i)
+        clip, speech = data.clips[i], clip_speech(data, i)
         sampling = rhythm.Sampling(i, how.temperature, how.top_k, how.top_p)
         codes = rhythm.sample_codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
         raw = rhythm.decode(weights, codes)
@@ -114,19 +129,8 @@ def generated(weights: Weights, recipe: Recipe, data: TrainingSet, clips: Sequen
             "assembled": clip_motion(data, clip),
         }
         for name, motion in motions.items():
-            rows[name].append(facts(motion, prosody))
-    return {name: mean_of(values) for name, values in rows.items()}
-
-
-def facts(motion: Motion, prosody: Prosody) -> dict[str, float]:
-    shifts = [measures.beat_alignment(motion, prosody, s) for s in (0.37, 0.81, 1.49, 2.23)]
-    return {
-        **measures.liveliness(motion),
-        **measures.rest_in_silence(motion, prosody),
-        "beat_alignment": measures.beat_alignment(motion, prosody),
-        "beat_alignment_by_chance": float(np.mean(shifts)),
-        "energy_correlation": measures.energy_correlation(motion, prosody),
-    }
+            pieces[name].append(Piece(motion, speech))
+    return {name: measure(made) for name, made in pieces.items()}
 
 
 def mean_of(rows: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -203,14 +207,10 @@ def report(result: dict[str, Any]) -> str:
     for name, row in result["reconstruction"].items():
         lines.append(
             f"reconstruction ({name}): body {row['body_degrees']:.2f} deg, fingers {row['fingers_degrees']:.2f} deg, "
-            f"hands {row['hands_cm']:.2f} cm, jerk {row['hand_jerk_m_s3']:.1f} m/s3, "
-            f"border ratio {row['token_border_ratio']:.2f}"
+            f"hands {row['hands_cm']:.2f} cm, border ratio {row['token_border_ratio']:.2f}"
         )
     for part, values in result["perplexity"].items():
         lines.append(f"perplexity {part}: " + " ".join(f"{v:.0f}" for v in values))
     for name, (body, hands) in result["likelihood"].items():
         lines.append(f"held-out nats/token {name}: body {body:.2f}, hands {hands:.2f}")
-    names = list(result["motion"]["assembled"])
-    lines.append(f"{'':28s}" + "".join(f"{k:>12s}" for k in result["motion"]))
-    lines += [f"{name:28s}" + "".join(f"{result['motion'][k][name]:12.2f}" for k in result["motion"]) for name in names]
-    return "\n".join(lines)
+    return "\n".join([*lines, table.text(result["motion"] | table.kept())])

@@ -42,6 +42,7 @@ def export(recipe: Recipe, data: TrainingSet) -> Weights:
         top_p=how.top_p,
         frame_sigma=how.frame_sigma,
         lookahead=how.lookahead,
+        audio_input=how.audio_input,
     )
     weights = Weights.of(
         tokenizer.trained(recipe),

@@ -30,7 +30,8 @@ def train(
     recipe: Recipe, level: int, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False
 ) -> Fine:
     how = recipe.fine
-    data = data.heard(recipe.sampling.lookahead)
+    data = data.with_audio_input(recipe.sampling.audio_input, recipe.sampling.lookahead)
+    hidden = torch.from_numpy(recipe.sampling.audio_input.hidden).to(device)
     torch.manual_seed(recipe.seed + 1 + level)
     model = Fine(sizes(how, level)).to(device)
     starts = data.windows(WINDOW, FRAMES_PER_TOKEN, held_out=False)
@@ -40,7 +41,7 @@ def train(
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
         batch, audio = batch_of(data, codes, sampler(), WINDOW, device)
         below = scramble(batch[:, :level], how)
-        body, hands = wrapped(roughen(audio, how), below[0], below[1])
+        body, hands = wrapped(roughen(audio, how, hidden), below[0], below[1])
         losses = {
             "body": cross_entropy(body, batch[0, level], how.smoothing),
             "hands": cross_entropy(hands, batch[1, level], how.smoothing),

@@ -28,11 +28,14 @@ def sizes(how: GeneratorRecipe) -> Level0Config:
     )
 
 
-def roughen(audio: Tensor, how: GeneratorRecipe) -> Tensor:
-    """Noise on all features; in some windows no tempogram (it knows each training clip by heart)."""
+def roughen(audio: Tensor, how: GeneratorRecipe, hidden: Tensor) -> Tensor:
+    """Noise on what is heard; in some windows no tempogram (it knows each training clip by heart).
+
+    hidden (437,) bool: features that are never heard."""
     audio = audio + how.audio_noise * torch.randn_like(audio)
-    hidden = torch.rand(len(audio), 1, 1, device=audio.device) < how.rhythm_dropout
-    audio[..., RHYTHM] = torch.where(hidden, 0.0, audio[..., RHYTHM])
+    dropped = torch.rand(len(audio), 1, 1, device=audio.device) < how.rhythm_dropout
+    audio[..., RHYTHM] = torch.where(dropped, 0.0, audio[..., RHYTHM])
+    audio[..., hidden] = 0.0
     audio[..., -1] = 0.0  # the pinned column stays pinned
     return audio
 
@@ -70,7 +73,8 @@ def batch_of(
 
 def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False) -> Level0:
     how = recipe.generator
-    data = data.heard(recipe.sampling.lookahead)
+    data = data.with_audio_input(recipe.sampling.audio_input, recipe.sampling.lookahead)
+    hidden = torch.from_numpy(recipe.sampling.audio_input.hidden).to(device)
     torch.manual_seed(recipe.seed + 1)
     model = Level0(sizes(how)).to(device)
     starts = data.windows(WINDOW + 1, FRAMES_PER_TOKEN, held_out=False)
@@ -80,7 +84,7 @@ def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
         batch, audio = batch_of(data, codes, sampler(), WINDOW + 1, device)
         past = scramble(batch[:, 0, :, :-1], how)
-        body, hands = wrapped(roughen(audio[:, 1:], how), past[0], past[1])
+        body, hands = wrapped(roughen(audio[:, 1:], how, hidden), past[0], past[1])
         losses = {
             name: cross_entropy(logits, part[:, 1:], how.smoothing, change_weights(part, how))
             for name, logits, part in zip(("body", "hands"), (body, hands), batch[:, 0], strict=True)

@@ -17,7 +17,6 @@ from backend.models.weights import Weights
 from sg_blender_addon.core.motion import Motion
 
 _HANDS = ("LeftHand", "RightHand")
-_SIGMA = 0.1  # seconds: how far a beat of the body may be from one of the speech
 
 
 def compare(weights: Weights, features: npt.NDArray[np.float32], seed: int = 0) -> dict[str, Any]:
@@ -27,20 +26,19 @@ def compare(weights: Weights, features: npt.NDArray[np.float32], seed: int = 0) 
     fine_codes         share of level 1..3 codes that differ, given the same level 0
     joint_error_cm     mean distance of joints between the motions of those codes
     free               both modes on their own: share of codes that differ, and of each mode's motion the mean jerk of
-                       the hands (m/s^3), their mean speed (m/s) and the beat alignment (0..1)
+                       the hands (m/s^3) and their mean speed (m/s)
     """
     ranks = reference_ranks(seed, len(features) - 1)
     exact = generate_many(weights, [features], [seed], exact=True, ranks=[ranks])[0]
     fast = generate_many(weights, [features], [seed], exact=False, ranks=[ranks])[0]
     given = _fine(weights, features, exact[:, 0])
     motions = {"exact": _motion(weights, exact, 1), "fast": _motion(weights, fast, FAST_STRIDE)}
-    beats = _speech_beats(features)
     return {
         "tokens": len(features),
         "level0_decisions": _level0(weights, features, exact[:, 0], ranks),
         "fine_codes": float(np.mean(given[:, 1:] != exact[:, 1:])),
         "joint_error_cm": _joint_error(motions["exact"], _motion(weights, given, FAST_STRIDE)),
-        "free": {"codes": float(np.mean(fast != exact)), **{k: _character(m, beats) for k, m in motions.items()}},
+        "free": {"codes": float(np.mean(fast != exact)), **{k: _character(m) for k, m in motions.items()}},
     }
 
 
@@ -54,7 +52,7 @@ def _fine(weights: Weights, features: npt.NDArray[np.float32], level0: npt.NDArr
     run = _Run(Engine.of(weights, exact=False), None, FreeThreads())
     with torch.inference_mode():
         codes = torch.from_numpy(level0).to(weights.device)
-        return run.fine(weights.standardise_audio(features), codes, 0, 1)
+        return run.fine(weights.prepare_audio(features), codes, 0, 1)
 
 
 def _level0(
@@ -65,7 +63,7 @@ def _level0(
     from backend.models.sampling import pick_rank
 
     engine = Engine.of(weights, exact=False).level0
-    audio = torch.from_numpy(weights.standardise_audio(features)).to(engine.device)
+    audio = torch.from_numpy(weights.prepare_audio(features)).to(engine.device)
     past, drawn = (torch.from_numpy(a).to(engine.device) for a in (codes, ranks))
     differ, start = 0, 0
     with torch.inference_mode():
@@ -84,29 +82,8 @@ def _joint_error(a: Motion, b: Motion) -> float:
     return float(np.linalg.norm(a.forward_kinematics()[0] - b.forward_kinematics()[0], axis=-1).mean())
 
 
-def _character(motion: Motion, beats: npt.NDArray[np.float64]) -> dict[str, float]:
+def _character(motion: Motion) -> dict[str, float]:
     hands = motion.forward_kinematics()[0][:, [motion.skeleton.index(name) for name in _HANDS]] / 100
     speed = np.linalg.norm(np.diff(hands, axis=0), axis=-1) * motion.fps
     jerk = np.linalg.norm(np.diff(hands, 3, axis=0), axis=-1) * motion.fps**3
-    slowest = speed.mean(axis=1)
-    minima = np.flatnonzero((slowest[1:-1] < slowest[:-2]) & (slowest[1:-1] <= slowest[2:])) + 1
-    return {
-        "jerk": float(jerk.mean()),
-        "speed": float(speed.mean()),
-        "beat_alignment": _alignment(beats, minima / motion.fps),
-    }
-
-
-def _speech_beats(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Times in seconds of peaks in the onset strength (column 52)."""
-    onset = features[:, 52].astype(float)
-    peaks = np.flatnonzero((onset[1:-1] > onset[:-2]) & (onset[1:-1] >= onset[2:]) & (onset[1:-1] > onset.mean())) + 1
-    return peaks * 8 / 60
-
-
-def _alignment(beats: npt.NDArray[np.float64], stops: npt.NDArray[np.float64]) -> float:
-    """Mean over speech beats of exp(-d^2 / 2 sigma^2), d the distance to the nearest stop of the hands."""
-    if not len(beats) or not len(stops):
-        return 0.0
-    distance = np.abs(beats[:, None] - stops[None]).min(axis=1)
-    return float(np.exp(-(distance**2) / (2 * _SIGMA**2)).mean())
+    return {"jerk": float(jerk.mean()), "speed": float(speed.mean())}

@@ -52,7 +52,7 @@ def naive_fine(weights: Weights, audio: Tensor, level0: Tensor) -> Codes:
 
 def naive(weights: Weights, features: npt.NDArray[np.float32], ranks: npt.NDArray[np.int64], mark: Mark) -> Codes:
     """Raw features (T, 437) to codes and motion; `mark` is told the end of each stage."""
-    audio = torch.from_numpy(weights.standardise_audio(features))
+    audio = torch.from_numpy(weights.prepare_audio(features))
     with torch.inference_mode():
         level0 = naive_level0(weights, audio, torch.from_numpy(ranks))
         mark("level 0")

@@ -164,7 +164,7 @@ def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.floa
         raise UserError(message, code="bad_features")
     if not np.all(np.isfinite(audio)):
         raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_features")
-    return weights.standardise_audio(audio)
+    return weights.prepare_audio(audio)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from backend.models.audio_input import AudioInput
 from backend.models.config import AUDIO_FEATURES, FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
 from backend.models.generator import CausalAttention, Fine, Level0
 from backend.models.layers import SinusoidalPositions, sinusoids
@@ -56,7 +57,8 @@ class WeightsInfo:
 
     temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of
     a Gaussian over the decoded motion that takes the shiver off a small decoder (0: none). lookahead: how many tokens
-    ahead these generators hear, so that a hand can be on its way before its word (the reference: 0).
+    ahead these generators hear, so that a hand can be on its way before its word (the reference: 0). audio_input: what
+    they hear of the audio features.
     """
 
     name: str
@@ -69,6 +71,7 @@ class WeightsInfo:
     top_p: float = 0.95
     frame_sigma: float = 0.0
     lookahead: int = 0
+    audio_input: AudioInput = field(default_factory=AudioInput)
 
     @property
     def content_hash(self) -> str:
@@ -183,12 +186,9 @@ class Weights:
         assert self.folder is not None
         return _read(self.folder / f"{name}.safetensors")
 
-    def standardise_audio(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Raw audio features (T, 437) as the generators want them: standardised, `lookahead` tokens early.
-
-        Past the end the last row is held.
-        """
-        return ahead(self.audio_scaler.standardise(features), self.info.lookahead)
+    def prepare_audio(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Raw audio features (T, 437) as the generators want them: `prepared` once standardised."""
+        return prepared(self.audio_scaler.standardise(features), self.info.audio_input, self.info.lookahead)
 
     def release(self, name: str) -> None:
         """Forget a model that can be loaded again."""
@@ -230,7 +230,7 @@ class Weights:
         with replacing(where / DESCRIPTION) as temporary:
             temporary.write_bytes(data)
         digest = hashlib.sha256(data).hexdigest()
-        return WeightsInfo(**{**asdict(self.info), "sha256": digest})
+        return replace(self.info, sha256=digest)
 
     def _describe(self, entries: dict[str, Any]) -> bytes:
         body, hands = self.info.start_tokens
@@ -243,6 +243,7 @@ class Weights:
             "frames_per_token": FRAMES_PER_TOKEN,
             "start_tokens": {"body": int(body), "hands": int(hands)},
             "recommended": {name: getattr(self.info, name) for name in RECOMMENDED},
+            "audio_input": self.info.audio_input.to_json(),
             "models": entries,
             "body_scaler": self.body_scaler.to_json(),
             "audio_scaler": self.audio_scaler.to_json(),
@@ -250,9 +251,11 @@ class Weights:
         return json.dumps(description, indent=1).encode()
 
 
-def ahead(rows: npt.NDArray[np.float32], tokens: int) -> npt.NDArray[np.float32]:
-    """Rows (T, D) moved `tokens` rows earlier, the last row held."""
-    return rows[np.minimum(np.arange(len(rows)) + tokens, len(rows) - 1)] if tokens else rows
+def prepared(rows: npt.NDArray[np.float32], audio_input: AudioInput, lookahead: int) -> npt.NDArray[np.float32]:
+    """Standardised rows (T, 437) of one recording as generators want them, in training and at inference: `audio_input`
+    applied (in place), `lookahead` tokens early, the last row held past the end."""
+    rows = audio_input.apply(rows)
+    return rows[np.minimum(np.arange(len(rows)) + lookahead, len(rows) - 1)] if lookahead else rows
 
 
 def _to_disk(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -321,8 +324,17 @@ def _info(description: dict[str, Any], digest: str) -> WeightsInfo:
         raise bad_weights("The weights' description has no start tokens.")
     texts = [str(description.get(name, "")) for name in ("name", "licence", "notes")]
     return WeightsInfo(
-        texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest, **_recommended(description)
-    )
+        texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest,
+        **_recommended(description), audio_input=_hearing(description),
+    )  # fmt: skip
+
+
+def _hearing(description: dict[str, Any]) -> AudioInput:
+    """Weights that say nothing hear everything, as the reference's do."""
+    try:
+        return AudioInput.from_json(description["audio_input"]) if "audio_input" in description else AudioInput()
+    except ValueError as error:
+        raise bad_weights(f"The weights' description has a audio_input that cannot be read ({error}).") from error
 
 
 def _recommended(description: dict[str, Any]) -> dict[str, Any]:

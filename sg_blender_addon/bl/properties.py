@@ -8,7 +8,7 @@ from typing import Annotated
 
 import bpy
 
-from . import sound_strips
+from . import compat, sound_strips
 from .preferences import RETRIEVERS
 from .rna import Rows, add_property, present
 
@@ -170,7 +170,7 @@ class GesticulatorSettings(bpy.types.PropertyGroup):
 
     def frame_of(self, seconds: float) -> float:
         """Scene frame of a time of the last result."""
-        return self.voice_frame + seconds * sound_strips.frame_rate(self.id_data)
+        return self.voice_frame + seconds * compat.scene_fps(self.id_data)
 
 
 def settings(scene: bpy.types.Scene | None) -> GesticulatorSettings:

@@ -10,7 +10,7 @@ from ..client.generation import GenerateRequest
 from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
 from ..core.timeline import Segment
-from . import backend_settings, mapping, properties, rigs, sound_strips
+from . import backend_settings, compat, mapping, properties, rigs, sound_strips
 from .backend_settings import BackendPreferences
 from .nla import Where
 from .rna import present
@@ -41,7 +41,7 @@ class GenerateTarget:
     def find(self) -> Where:
         """All of it as it is now; UserError when it is not what it was when the job began."""
         scene, character = self.find_scene(), self.find_character()
-        if sound_strips.frame_rate(scene) != self.fps:
+        if compat.scene_fps(scene) != self.fps:
             raise UserError(
                 "The scene's frame rate was changed while gestures were being made.", "Generate again.", "fps_changed"
             )
@@ -82,7 +82,7 @@ def read_target(context: bpy.types.Context) -> GenerateTarget:
         character_uid=character.session_uid,
         sequencer_scene_uid=editing.session_uid,
         voice=voice,
-        fps=sound_strips.frame_rate(scene),
+        fps=compat.scene_fps(scene),
     )
 
 

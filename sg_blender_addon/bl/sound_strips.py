@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 
 from ..core.errors import UserError
-from .compat import has_option
+from .compat import has_option, scene_fps
 from .rna import present
 
 SHORTEST_S = 0.05
@@ -84,10 +84,6 @@ def chosen(scene: bpy.types.Scene, name: str) -> Any:
     return strip
 
 
-def frame_rate(scene: bpy.types.Scene) -> float:
-    return scene.render.fps / scene.render.fps_base
-
-
 def content_start(strip: Any) -> float:
     """Frame where the strip's sound would begin if nothing were trimmed."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
@@ -126,7 +122,7 @@ def is_still(voice: Voice, scene: bpy.types.Scene, strip: Any) -> bool:
 
 def _part_of(audio: Path | bytes, scene: bpy.types.Scene, strip: Any) -> Voice:
     """The part of the sound that a strip plays, at the sound's own speed."""
-    fps = frame_rate(scene)
+    fps = scene_fps(scene)
     begin = content_start(strip)
     left, right = handles(strip)
     hard_trim = _hard_trim_frames(strip)
@@ -176,7 +172,7 @@ def _retimed(scene: bpy.types.Scene, strip: Any) -> bool:
         return len(keys) > 0
     # 4.2 and 4.3 have retiming but do not show its keys to Python: the content's length gives it away
     seconds = _sound_seconds(strip.sound)
-    return seconds is not None and abs(content_frames(strip) / frame_rate(scene) - seconds) > 2 / frame_rate(scene)
+    return seconds is not None and abs(content_frames(strip) / scene_fps(scene) - seconds) > 2 / scene_fps(scene)
 
 
 def _sound_seconds(sound: bpy.types.Sound) -> float | None:

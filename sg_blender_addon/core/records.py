@@ -147,7 +147,11 @@ def _record(kind: Any, data: Any, path: Path, reader: Reader) -> Any:
     for name in needed:
         if name not in data:
             raise _Wrong(_joined(path, name), "is missing")
-    return kind(**{name: _value(hints[name], value, _joined(path, name), reader) for name, value in data.items()})
+    values = {name: _value(hints[name], value, _joined(path, name), reader) for name, value in data.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:  # what the record itself does not allow
+        raise _Wrong(path, f"is wrong: {error}") from error
 
 
 def _joined(path: Path, name: Any) -> Path:

@@ -66,6 +66,7 @@ def dialog(performance, small):
         def items_of(self, name: str) -> list:
             return {"choice": picker._choices, "manner": picker._manners}[name](self, None)
 
+    module(small, "rna").declare_properties(Dialog)
     bpy.utils.register_class(Dialog)
     bpy.types.WindowManager.picker = bpy.props.PointerProperty(type=Dialog)
     window_manager = bpy.context.window_manager

@@ -83,7 +83,7 @@ def test_whether_a_strip_is_still_what_it_was_is_told_without_reading_its_sound(
     packed = read(sounds, strip)
     mixed = replace(packed, audio=b"a mixdown", mixed=True)
     monkeypatch.setattr(sounds, "audio_of", None)  # neither copied
-    monkeypatch.setattr(sounds, "_heard", None)  # nor mixed down
+    monkeypatch.setattr(sounds, "_mixed_down", None)  # nor mixed down
     assert sounds.is_still(packed, scene, strip)
     assert sounds.is_still(mixed, scene, strip)
     assert not sounds.is_still(replace(packed, audio=packed.audio[:-1]), scene, strip)

@@ -116,7 +116,7 @@ def test_an_interruption_waits_for_no_job():
 @pytest.fixture
 def building(shot, small, monkeypatch):
     """A generated performance and a second one on its way, one step per tick, its first Action begun; gives `live`."""
-    for name in ("generate", "choosing", "moving"):
+    for name in ("generate", "swap", "strips"):
         monkeypatch.setattr(module(small, f"operators.{name}"), "waits", lambda wait: wait)
     live = module(small, "job_runner")
     monkeypatch.setattr(live, "BUDGET_S", 0.0)

@@ -12,6 +12,7 @@ import torch
 import yaml
 from scipy.ndimage import gaussian_filter1d
 
+from backend.models.audio_input import AudioInput
 from backend.models.codec import decode_codes
 from backend.models.weights import Weights
 from backend.motion import rhythm
@@ -43,7 +44,8 @@ def recipe_file(folder, **changes):
         },
         "generator": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": {**how, "average": 0.9}},
         "fine": {"width": 16, "heads": 2, "layers": 1, "codes": 16, "optimisation": how},
-        "sampling": {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "frame_sigma": 1.5, "lookahead": 2},
+        "sampling": {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "frame_sigma": 1.5, "lookahead": 2,
+                     "audio_input": {"clip": 6.0, "columns": [[0, 53]]}},
         **changes,
     }  # fmt: skip
     path = folder / "tiny.yaml"
@@ -72,6 +74,7 @@ def test_one_command_makes_weights_that_generate(made):
         0.9,
         1.5,
     )
+    assert weights.info.audio_input == AudioInput(6.0, ((0, 53),))
     rows = features.extract(Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE))
     codes = rhythm.sample_codes(weights, rows, rhythm.Sampling(seed=1), Progress())
     assert codes.shape == (2, 4, len(rows))
@@ -101,8 +104,10 @@ def test_evaluation_measures_everything(made):
     assert set(result["reconstruction"]) == {"recommended", "none", "latent", "frames"}
     assert all(1 <= p <= 16 for levels in result["perplexity"].values() for p in levels)
     assert set(result["likelihood"]) == {"level0", "fine1", "fine2", "fine3"}
-    assert result["motion"]["assembled"]["foot_sliding_cm_s"] < 0.05
-    assert result["motion"]["generated"]["hand_speed_cm_s"] >= 0
+    assert set(result["motion"]) == {"generated", "finished", "assembled"}
+    assert result["motion"]["assembled"]["feet slide cm/s"] < 0.05
+    assert result["motion"]["generated"]["wrist cm/s p50"] >= 0
+    assert "hands timing z" in result["motion"]["assembled"]
     assert (folder / "work" / "evaluation.png").stat().st_size > 1000
 
 
@@ -167,6 +172,7 @@ def test_committed_recipes_can_be_read():
         ("tokenizer: {body_width: wide}", "'tokenizer.body_width' has a wrong value: 'wide'"),
         ("tokenizer: 3", "'tokenizer' must be an object"),
         ("[", "not valid YAML"),
+        ("sampling: {audio_input: {columns: [[5, 3]]}}", "'sampling.audio_input' is wrong"),
     ],
 )
 def test_wrong_recipes_are_explained(tmp_path, text, words):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from backend.models.audio_input import AudioInput
 from backend.models.config import AUDIO_FEATURES
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
-from backend.models.weights import ahead
+from backend.models.weights import prepared
 from sg_blender_addon.core.errors import UserError
 from training.config import GeneratorRecipe, Optimisation
 from training.data import ClipSpan, Sampler, TrainingSet, gather
@@ -35,11 +36,20 @@ def test_windows_stay_inside_their_clips(small):
 
 
 def test_lookahead_moves_sound_within_clips_as_at_inference(small):
-    heard = small.heard(3)
-    rows = heard.audio[:, 0].tolist()
+    early = small.with_audio_input(AudioInput(), 3)
+    rows = early.audio[:, 0].tolist()
     assert rows[:5] == [3, 4, 5, 6, 7] and rows[26:30] == [29, 29, 29, 29] and rows[30] == 33 and rows[-1] == 49
-    assert np.array_equal(ahead(small.audio[:30].numpy(), 3), heard.audio[:30].numpy())
-    assert torch.equal(small.heard(0).audio, small.audio)
+    assert torch.equal(small.with_audio_input(AudioInput(), 0).audio, small.audio)
+
+
+def test_training_and_inference_hear_the_same(small):
+    """Whatever the clip's length: the same function, whose outliers are clipped and whose hidden columns are 0."""
+    audio_input = AudioInput(8.0, ((0, 53),))
+    rows = small.audio[:30].numpy().copy()
+    heard_set = small.with_audio_input(audio_input, 3).audio[:30].numpy()
+    assert np.array_equal(prepared(rows, audio_input, 3), heard_set)
+    assert heard_set.max() == 8.0 and np.all(heard_set[:, 53:] == 0) and np.all(heard_set[10:, :53] == 8.0)
+    assert small.audio.max() == 49, "the set keeps what it was"
 
 
 def test_sampler_shows_everything_before_it_repeats():
@@ -58,10 +68,14 @@ def test_gather():
 def test_noise_keeps_the_pinned_column_and_hides_whole_windows():
     torch.manual_seed(0)
     audio = torch.ones(64, 5, AUDIO_FEATURES)
-    rough = roughen(audio, GeneratorRecipe(audio_noise=0.0, rhythm_dropout=0.5))
+    none = torch.zeros(AUDIO_FEATURES, dtype=torch.bool)
+    rough = roughen(audio, GeneratorRecipe(audio_noise=0.0, rhythm_dropout=0.5), none)
     assert torch.all(rough[..., -1] == 0) and torch.all(rough[..., : RHYTHM.start] == 1)
     hidden = (rough[..., RHYTHM] == 0).all(-1).all(-1)
     assert 15 < hidden.sum() < 49 and torch.all(audio == 1)
+    never = torch.from_numpy(AudioInput(8.0, ((0, 53),)).hidden)
+    deaf = roughen(audio, GeneratorRecipe(audio_noise=1.0, rhythm_dropout=0.0), never)
+    assert torch.all(deaf[..., 53:] == 0) and torch.all(deaf[..., :53].std(dim=(0, 1)) > 0.5)
     codes = torch.zeros(2, 100, 100, dtype=torch.long)
     assert 0.05 < (scramble(codes, GeneratorRecipe(token_dropout=0.1)) != 0).float().mean() < 0.15
 

@@ -1,0 +1,1 @@
+"""The demo character: a body made by code, for demos, tests and a first try without a rig."""

@@ -149,6 +149,11 @@ def edit(data, path, value):
         (("audio_scaler", "scale", 3), 0.0),
         (("audio_scaler", "mean", 3), float("nan")),
         (("audio_scaler", "constant"), [99999]),
+        (("audio_input", "clip"), -1.0),
+        (("audio_input", "clip"), "far"),
+        (("audio_input", "columns"), [[0, 438]]),
+        (("audio_input", "columns"), [[9, 9]]),
+        (("audio_input", "columns"), [5]),
     ],
 )
 def test_wrong_descriptions(folder, path, value):

@@ -22,9 +22,9 @@ SPEECH = ROOT / "tests" / "data" / "speech"
 
 MEASURE = """
 import json, resource, sys, time
-from backend.progress import Progress
-from backend.stages.audio import load_audio
-from backend.stages.features import extract
+from sg_blender_addon.core.progress import Progress
+from backend.speech.audio import load_audio
+from backend.speech.features import extract
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 steps = []
 progress = Progress(lambda name, fraction: steps.append((name, fraction)))

@@ -1,0 +1,80 @@
+"""The guide's table: assembled motion and weights on recordings that no training hears, beside people.
+
+`measured.json` keeps every column that was ever put into the guide, so that old weights stay beside new ones; the
+guide's table between `BEGIN` and `END` is made from it and from the anchors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backend.measure import table
+from backend.measure.column import Piece, measure
+from backend.measure.speech import Speech
+from backend.models.layout import to_motion
+from backend.pipeline import generate
+from backend.resources import Resources
+from backend.speech.audio import Audio, load_audio
+from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.protocol import GenerateSettings
+from training.clips import SpeechClip
+from training.prepare import Material, make_clip, material
+
+MEASURED = Path(__file__).with_name("measured.json")
+GUIDE = Path(__file__).parents[1] / "docs" / "training.md"
+BEGIN, END = "<!-- made by `python -m training table` -->", "<!-- end -->"
+SEED = 1
+
+
+def columns(
+    recordings: Sequence[Path], motion: str | None, weights: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Measure and keep a column for each recording: of motion assembled from the folder `motion`, and of each (name,
+    folder) of weights. Yields the columns' names and what they are."""
+    stock, resources = material(motion) if motion else None, Resources()
+    for path in recordings:
+        audio = load_audio(path)
+        speech, minutes = Speech.of(audio), f"{audio.seconds / 60:.1f} minutes of {path.stem}"
+        made = {f"assembled, {path.stem}": (assembled(audio, stock, SEED), minutes)} if stock else {}
+        for name, folder in weights:
+            made[f"{name}, {path.stem}"] = (generated(audio, folder, SEED, resources), f"{minutes}, weights {name}")
+        for name, (moves, about) in made.items():
+            table.keep(name, measure([Piece(moves, speech)]), about, MEASURED)
+            yield name, about
+
+
+def assembled(audio: Audio, stock: Material, seed: int) -> Motion:
+    """Motion by the rules that make the training set, from the sound alone."""
+    samples = audio.samples
+    return to_motion(make_clip(SpeechClip(samples, samples, ()), stock, seed).vectors)
+
+
+def generated(audio: Audio, weights: str, seed: int, resources: Resources) -> Motion:
+    """What the backend makes of a recording without semantic gestures."""
+    settings = GenerateSettings(retriever="off", weights=weights, seed=seed)
+    return generate(audio, settings, resources).merged
+
+
+def markdown() -> str:
+    """The guide's table: a name's recordings share a column, "/" between them."""
+    measured = table.kept(MEASURED)
+    names = list(dict.fromkeys(full.rpartition(", ")[0] for full in measured))
+    return table.markdown(
+        {name: _together(measured, name) for name in names} | {name: (rows,) for name, rows in table.kept().items()}
+    )
+
+
+def _together(measured: dict[str, table.Rows], name: str) -> tuple[table.Rows, ...]:
+    return tuple(rows for full, rows in measured.items() if full.rpartition(", ")[0] == name)
+
+
+def write(guide: Path = GUIDE) -> None:
+    """Put the table into the guide, in the place of the last one."""
+    old = guide.read_text("utf-8")
+    before, found, rest = old.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise UserError(f"{guide.name} has no place for the table.", f"Put {BEGIN} and {END} into it.", "bad_guide")
+    guide.write_text(f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}", "utf-8")
