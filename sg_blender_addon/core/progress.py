@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sg_blender_addon.core.errors import Cancelled
+from .errors import Cancelled
 
 Listener = Callable[[str, float], None]
 

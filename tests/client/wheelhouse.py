@@ -162,7 +162,7 @@ def pip_environment(url: str) -> dict[str, str]:
         | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url}
         | {
             "PIP_RETRIES": "1",
-        "PIP_TRUSTED_HOST": "127.0.0.1",  # or pip keeps nothing in its cache that did not come by https
+            "PIP_TRUSTED_HOST": "127.0.0.1",  # or pip keeps nothing in its cache that did not come by https
             "PIP_RESUME_RETRIES": "1",
         }
     )
