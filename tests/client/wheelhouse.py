@@ -31,7 +31,7 @@ def wheel(name: str, version: str = "1.0", files: dict[str, bytes] | None = None
     with zipfile.ZipFile(made, "w") as archive:
         for path, content in files.items():
             item = zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0))
-            item.external_attr = 0o755 << 16
+            item.external_attr = 0o100755 << 16
             archive.writestr(item, content)
     return made.getvalue()
 
