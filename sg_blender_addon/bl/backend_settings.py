@@ -86,7 +86,7 @@ def environment_plan() -> environment.EnvironmentPlan:
 
 
 def download_text() -> str:
-    """How much the set-up downloads, a sentence."""
+    """How much the set-up downloads in all, a sentence."""
     if wheels() is not None:
         return "It is installed from your folder of wheels; nothing is downloaded."
     small = preferences().small_torch
@@ -95,7 +95,7 @@ def download_text() -> str:
         return f"There is no PyTorch for this kind of computer ({platforms.key()}): use a backend at an address."
     cuda = ", most of it NVIDIA's CUDA" if locks.brings_cuda(ROOT) and not small else ""
     room = locks.size_text(size + (locks.unpacked_bytes(ROOT, small) or 0))
-    return f"{locks.size_text(size)} are downloaded{cuda}. The disk needs {room} of room."
+    return f"In all {locks.size_text(size)} are downloaded{cuda}; they need {room} on the disk."
 
 
 def backend_choice() -> BackendChoice:

@@ -135,7 +135,7 @@ def doctor(python: Path, root: Path, control: Control | None = None, low: float 
             return
         modules += 1
         package = line.rsplit("|", 1)[-1].strip().split(".")[0]
-        control.report(f"Starting the backend ({package})", low + (1 - low) * min(1.0, modules / MODULES) * 0.98)
+        control.report(f"Starting the backend ({package})", low + (1 - low) * min(1.0, modules / MODULES) * 0.9)
 
     code = run_streaming(
         [str(python), "-X", "importtime", "-m", "backend", "doctor", "--json"], control, take,

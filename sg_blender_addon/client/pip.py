@@ -77,7 +77,7 @@ class Pip:
 
 
 _RAW = re.compile(r"^Progress (\d+) of (\d+)$")
-_FILE = re.compile(r"^(Downloading|Using cached|Resuming download) (?:\S+/)?([\w.]+?)-\d\S*\.(whl|whl\.metadata)\b")
+_FILE = re.compile(r"^(Downloading|Using cached|Resuming download) (?:\S+/)?([\w.]+?)-\d\S*\.(whl\.metadata|whl)\b")
 _SIZE = re.compile(r"\(([\d.]+) ([kMG]?B)\)$")
 _RETRYING = re.compile(r"^WARNING: (Retrying|Connection timed out|Attempting to resume|.*resuming)", re.IGNORECASE)
 _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}

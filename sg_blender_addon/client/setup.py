@@ -223,7 +223,7 @@ class _Setup:
         plan = self.plan
         self.wheels.mkdir(exist_ok=True)
         total = locks.download_bytes(plan.root, plan.small) or 0
-        progress = _Progress(self.control, "Downloading", DOWNLOAD, INSTALL, total, tree_bytes(self.wheels))
+        progress = _Progress(self.control, "Fetched", DOWNLOAD, INSTALL, total, tree_bytes(self.wheels))
         if plan.small:
             self._group("small-torch", self._small_torch, progress)
         name = locks.WITHOUT_TORCH if plan.small else locks.BACKEND
@@ -288,13 +288,13 @@ class _Setup:
             except UserError as error:
                 if error.code != "file_held" or not remaining:
                     raise
-            self.control.report("Another program holds a file; trying again", INSTALL)
+            self.control.report("A file is held; trying again", INSTALL)
             self.control.sleep(HELD_PAUSE_S)
 
     def _install_once(self, site: Path) -> None:
         self.control.report("Installing", INSTALL)
         unpacking = Unpacking(site, self.plan.folder)
-        progress = _Progress(self.control, "Installing", INSTALL, CHECK, 0)
+        progress = _Progress(self.control, "Installed", INSTALL, CHECK, 0)
         looked = 0.0
 
         def take(line: str) -> None:
@@ -355,11 +355,11 @@ class _Progress:
     def show(self, size: int, package: str = "", waiting: bool = False) -> None:
         """size: bytes so far, those that were there included."""
         size = min(size, self.total) if self.total else size
-        stage = f"{self._what} {package}".rstrip()
-        if self.total:
-            stage += f" ({locks.size_text(size)} of {locks.size_text(self.total)})"
+        stage = f"{self._what}: {locks.size_text(size)} of {locks.size_text(self.total)}" if self.total else self._what
         if waiting:
-            stage = "No answer from the package index; trying again"
+            stage = "No answer; trying again"
+        elif package:  # last: panels are narrow
+            stage += f", {package}"
         part = size / self.total if self.total else 0.0
         self._control.report(stage, self._low + (self._high - self._low) * part, None if waiting else self._left(size))
 

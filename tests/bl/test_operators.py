@@ -14,6 +14,12 @@ bpy = pytest.importorskip("bpy")
 
 from tests.bl import rig_scenes, scenes  # noqa: E402 - only with bpy
 from tests.bl.scenes import module  # noqa: E402
+from tests.client import wheelhouse  # noqa: E402
+
+DOCTOR = """
+import json, torch
+print(json.dumps({"ok": True, "checks": [{"name": "alignment of scripts", "ok": False, "required": False}]}))
+"""
 
 
 @pytest.fixture
@@ -119,31 +125,58 @@ def test_one_undo_takes_all_of_it_back(shot):
     assert "Gestures: rhythm" in armature.animation_data.nla_tracks
 
 
-def test_set_up_makes_an_environment_and_says_so(addon, tmp_path, monkeypatch):
+@pytest.fixture
+def to_set_up(addon, tmp_path, monkeypatch):
+    """The add-on without a backend; what it needs is one package, in a folder of wheels, named in the preferences."""
     machine = module(addon, "backend_settings")
-    root = tmp_path / "root"
-    (root / "backend").mkdir(parents=True)
-    (root / "backend" / "__main__.py").write_text('print(\'{"ok": true, "checks": []}\')')
-    (root / "pyproject.toml").write_text(
-        "[project]\ndependencies = []\n[project.optional-dependencies]\nbackend = []\nwhisper-tiny = ['iniconfig']\n"
-        "[tool.gesticulator]\nno-deps = []\n"
-    )
+    folder, index = tmp_path / "wheels", wheelhouse.Index()
+    folder.mkdir()
+    root = wheelhouse.write_root(tmp_path / "root", [index.add("torch")], "", DOCTOR)
+    for name, content in index.wheels.items():
+        (folder / name).write_bytes(content)
+    index.close()
     monkeypatch.setattr(machine, "ROOT", root)
     monkeypatch.setattr(machine, "backend_folder", lambda: tmp_path / "user")
-    machine.preferences().python_path = ""
+    settings = machine.preferences()
+    settings.python_path, settings.wheels_folder = "", str(folder)
+    yield machine
+    settings.wheels_folder = settings.base_python = ""
+
+
+def test_set_up_makes_an_environment_and_says_so(addon, to_set_up, tmp_path):
+    machine = to_set_up
+    bpy.context.preferences.system.use_online_access = False  # a folder of wheels needs none
     assert machine.backend_state() == "missing"
     with pytest.raises(RuntimeError, match="Set up the backend first"):
-        module(addon, "operators.generate")
         scenes.empty()
         scenes.add_voice(bpy.context.scene, scenes.write_tone(tmp_path / "voice.wav"))
         bpy.context.scene.gesticulator.character = scenes.add_character()
         bpy.ops.gesticulator.generate()
     assert bpy.ops.gesticulator.setup_backend() == {"FINISHED"}
+    message = bpy.context.window_manager.gesticulator_job.message
+    assert message == "The backend is set up and works, without alignment of scripts"
     assert machine.backend_state() == "ready"
     assert machine.own_python().is_file()
     assert bpy.ops.gesticulator.remove_backend() == {"FINISHED"}
     assert machine.backend_state() == "missing"
     assert not bpy.ops.gesticulator.remove_backend.poll()
+
+
+def test_character_and_voice_are_chosen_while_the_set_up_runs(addon, to_set_up, monkeypatch, tmp_path):
+    runner, setup = module(addon, "job_runner"), module(addon, "operators.setup")
+    scenes.empty()
+    monkeypatch.setattr(setup, "waits", lambda wait: wait)
+    monkeypatch.setattr(setup, "set_up", lambda plan, control: control.sleep(60))
+    bpy.ops.gesticulator.setup_backend()
+    try:
+        assert bpy.ops.gesticulator.add_character() == {"FINISHED"}
+        assert bpy.ops.gesticulator.edit_mapping.poll()
+        assert bpy.ops.gesticulator.add_voice.poll()
+        assert not bpy.ops.gesticulator.generate.poll()
+        assert not bpy.ops.gesticulator.setup_backend.poll()
+    finally:
+        runner.shut_down()
+    assert not runner.busy()
 
 
 def test_set_up_needs_online_access(addon):
@@ -161,22 +194,18 @@ def test_offline_the_backend_may_download_nothing(addon, tmp_path):
     machine.preferences().cache_folder = ""
 
 
-def test_the_base_python_is_blenders_own_unless_the_backend_cannot_use_it(addon, monkeypatch, tmp_path):
+def test_what_the_preferences_say_becomes_the_plan(addon, tmp_path):
     machine = module(addon, "backend_settings")
-    assert machine.base_python() == Path(sys.executable)
-    other = tmp_path / "python3.11"
-    other.write_text("#!/bin/sh\n")
-    other.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    environment = sys.modules[f"{addon.__name__}.client.environment"]
-    monkeypatch.setattr(environment, "PYTHON_RANGE", ((3, 11), (3, 11)))
-    assert machine.base_python() == Path(sys.executable)
-    monkeypatch.setattr(environment, "PYTHON_RANGE", ((3, 7), (3, 12)))
-    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
-    assert machine.base_python() == other
-    machine.preferences().base_python = "/chosen/python"
-    assert machine.base_python() == Path("/chosen/python")
-    machine.preferences().base_python = ""
+    settings = machine.preferences()
+    plan = machine.environment_plan()
+    assert (plan.own_python, plan.chosen_python, plan.wheels) == (Path(sys.executable), None, None)
+    settings.base_python, settings.wheels_folder = "/chosen/python", str(tmp_path)
+    settings.small_torch, settings.torch_source = True, " https://torch.example/cpu "
+    plan = machine.environment_plan()
+    assert (plan.chosen_python, plan.wheels) == (Path("/chosen/python"), tmp_path)
+    assert (plan.small_torch, plan.torch_source) == (True, "https://torch.example/cpu")
+    settings.base_python = settings.wheels_folder = settings.torch_source = ""
+    settings.small_torch = False
 
 
 def test_test_backend_answers(small):

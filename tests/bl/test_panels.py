@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -72,6 +73,31 @@ def test_at_first_it_asks_for_the_backend_and_a_character(addon):
     assert ("operator", "gesticulator.setup_backend") in shown
     assert ("operator", "gesticulator.add_character") in shown
     assert "Set up the backend once" in texts("main")
+    assert "Choose the character's armature first" in texts("main"), "the reason of a grey button stands below it"
+
+
+def test_it_says_the_download_and_offers_the_small_one_where_cuda_would_come(addon, tmp_path, monkeypatch):
+    machine = module(addon, "backend_settings")
+    settings = machine.preferences()
+    settings.python_path = ""
+    locks = sys.modules[f"{addon.__name__}.client.locks"]
+    for key, switch in (("linux-x86_64", True), ("windows-x86_64", False)):
+        monkeypatch.setattr(locks.platforms, "key", lambda key=key: key)
+        assert (("prop", "small_torch") in draw("main")) is switch
+        assert ("CUDA" in texts("main")) is switch
+        assert locks.size_text(locks.download_bytes(machine.ROOT, False)) in texts("main")
+    monkeypatch.setattr(locks.platforms, "key", lambda: "macos-x86_64")
+    assert "no PyTorch for this kind of computer" in texts("main")
+    settings.wheels_folder = str(tmp_path)
+    assert "your folder of wheels" in texts("main")
+    settings.wheels_folder = ""
+
+
+def test_a_grey_set_up_says_why(addon):
+    machine = module(addon, "backend_settings")
+    machine.preferences().python_path = ""
+    bpy.context.preferences.system.use_online_access = False
+    assert "online access is off" in texts("main")
 
 
 def test_it_always_says_that_faces_are_not_animated(shot):

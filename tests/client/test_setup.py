@@ -143,7 +143,7 @@ def test_from_nothing_to_ready_and_to_the_next_version(house: House, monkeypatch
     (house.root / "locks" / "backend.txt").write_text("".join(lines))
     assert house.state() == environment.OUTDATED
     del house.index.wheels["beta-2.0-py3-none-any.whl"]
-    with pytest.raises(UserError, match="no beta==2.0"):
+    with pytest.raises(UserError, match=r"no beta==2\.0"):
         house.set_up()
     python = environment.environment_python(house.folder)
     assert python is not None and python.parent.parent.name == "env-1", "until the new one works the old one serves"
@@ -255,7 +255,7 @@ def test_from_a_folder_of_wheels_without_any_network(house: House, tmp_path: Pat
 
     environment.remove(house.folder)
     (folder / "beta-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(UserError, match="no beta==1.0") as caught:
+    with pytest.raises(UserError, match=r"no beta==1\.0") as caught:
         house.set_up(wheels=folder)
     assert caught.value.code == "no_package"
     with pytest.raises(UserError, match="folder of wheels is not there"):

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 from sg_blender_addon.client import platforms
 
@@ -30,7 +31,7 @@ def wheel(name: str, version: str = "1.0", files: dict[str, bytes] | None = None
     with zipfile.ZipFile(made, "w") as archive:
         for path, content in files.items():
             item = zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0))
-            item.external_attr = 0o755 << 16
+            item.external_attr = 0o100755 << 16
             archive.writestr(item, content)
     return made.getvalue()
 
@@ -88,7 +89,7 @@ class Index:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                name = self.path.rstrip("/").rsplit("/", 1)[-1]
+                name = unquote(self.path.rstrip("/").rsplit("/", 1)[-1])
                 if name.endswith(".whl"):
                     self._file(name)
                     return
@@ -161,6 +162,7 @@ def pip_environment(url: str) -> dict[str, str]:
         | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url}
         | {
             "PIP_RETRIES": "1",
+            "PIP_TRUSTED_HOST": "127.0.0.1",  # or pip keeps nothing in its cache that did not come by https
             "PIP_RESUME_RETRIES": "1",
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import addon_utils
 import bpy
 
 from ...client import environment
@@ -153,6 +154,7 @@ class GESTICULATOR_OT_open_preferences(GesticulatorOperator, bpy.types.Operator)
     bl_options = {"INTERNAL"}
 
     def run(self, context: bpy.types.Context) -> str:
+        addon_utils.modules(refresh=True)  # an add-on that Blender has not listed yet would not be shown
         bpy.ops.preferences.addon_show(module=backend_settings.PACKAGE)
         return ""
 

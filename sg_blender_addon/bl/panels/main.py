@@ -63,10 +63,12 @@ def _draw_backend(context: bpy.types.Context, layout: bpy.types.UILayout, width:
     if call is None or job_runner.busy():
         return
     box = layout.box()
-    draw_text(box, f"{call} {backend_settings.download_text()}", width - 4, icon="INFO")
+    draw_text(box, call, width - 4, icon="INFO")
+    draw_text(box, backend_settings.download_text(), width - 4, icon="BLANK1")
     settings = backend_settings.preferences()
     if locks.brings_cuda(backend_settings.ROOT) and not settings.wheels_folder.strip():
-        box.prop(settings, "small_torch", text="Without NVIDIA support: much smaller")
+        whole = locks.download_bytes(backend_settings.ROOT, small=True) or 0
+        box.prop(settings, "small_torch", text=f"Small PyTorch: {locks.size_text(whole)}")
     draw_operator(
         box,
         context,
