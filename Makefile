@@ -70,7 +70,7 @@ demo: $(VENV)/ready .venv-bpy45/ready library  ## build/demo/demo.blend; SPEECH=
 test: test-python test-blender  ## everything but the slow set
 
 test-python: $(VENV)/ready .venv-bpy45/ready library
-	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" --ignore tests/bl --ignore tests/contract
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" --ignore tests/bl --ignore tests/contract --cov --cov-report term
 
 test-blender: $(VENV)/ready library $(foreach v,$(BLENDERS),.venv-bpy$(v)/ready)
 	set -e; for v in $(BLENDERS); do echo "== bpy $$v"; timeout -k 10 900 .venv-bpy$$v/bin/python -m pytest -m "not slow" tests/bl tests/contract; done
@@ -90,8 +90,10 @@ test-slow: $(VENV)/ready library $(if $(filter Linux-x86_64,$(shell uname -s)-$(
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) packaging/check_imports.py
 
 .venv-locks/ready: locks/installer.txt locks/uv.txt | check
 	$(PYTHON) -m venv .venv-locks
