@@ -1,4 +1,4 @@
-"""Whisper's weights by name, for faster-whisper: each name is one version, and its file is compared with its checksum.
+"""Whisper's weights by name, for faster-whisper. Each name is one version, and its file is compared with its checksum.
 
 The versions are commits of the repositories with converted weights (MIT) in which faster-whisper itself looks names up.
 openai-whisper checks what it downloads itself; the packaged tiny.en is checked by pip, see locks/.
