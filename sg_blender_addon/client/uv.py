@@ -62,6 +62,7 @@ class Uv:
             try:
                 self._run(self.get(base, control), command, control)
             except UserError as error:
+                platforms.remove_tree(home)  # or half a Python would be taken for one the next time
                 raise _no_python(base, error.details) from error
             found = self._python_in(home)
         if found is None:

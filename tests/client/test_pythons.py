@@ -19,6 +19,7 @@ from sg_blender_addon.core.errors import UserError
 from .wheelhouse import wheel
 
 OWN = Path(sys.executable)
+BUILT = "# system configuration generated and used by the sysconfig module\nbuild_time_vars = {}\n"
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -89,10 +90,14 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        text = f'#!/bin/sh\nexec "{OWN}" "$@"\n'.encode()
-        item = tarfile.TarInfo("python/bin/python3")
-        item.size, item.mode = len(text), 0o755
-        archive.addfile(item, io.BytesIO(text))
+        # uv edits what an interpreter says of how it was built
+        told = f"_sysconfigdata_{sys.abiflags}_{sys.platform}_{platforms.key().split('-')[1]}-linux-gnu.py"
+        library = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/{told}"
+        texts = {"python/bin/python3": f'#!/bin/sh\nexec "{OWN}" "$@"\n', library: BUILT}
+        for name, text in texts.items():
+            item = tarfile.TarInfo(name)
+            item.size, item.mode = len(text.encode()), 0o755
+            archive.addfile(item, io.BytesIO(text.encode()))
     file = f"cpython-{VERSION}.tar.gz"
     (folder / file).write_bytes(packed.getvalue())
     system, machine = platforms.key().split("-")
@@ -105,6 +110,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pythons.json").write_text(json.dumps({"here": entry}))
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(tmp_path / "pythons.json"))
     monkeypatch.setenv(uv.MIRROR, str(tmp_path / "mirror"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setattr(uv, "VERSION", ".".join(map(str, sys.version_info[:2])))
     return folder / file
 
