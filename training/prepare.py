@@ -23,13 +23,16 @@ from backend.models.scaler import Scaler
 from backend.stages import features
 from backend.stages.audio import Audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import PRESETS, Manner, limits
 from sg_blender_addon.core.rotations import Array
-from training.assembly import assemble
+from training.assembly import Stock, assemble
 from training.clips import SpeechClip, compose
+from training.life import collect_idles, collect_postures, collect_shifts, collect_talk
+from training.motion_folder import Clips, load_folders
 from training.prosody import RATE, Prosody, analyse
-from training.smartbody import load_clips
 from training.speech import Utterance, read_folder
-from training.units import Posture, Unit, collect_postures, collect_units
+from training.units import collect_units
+from training.vocabulary import hanging, rests, rests_of, strokes, touches
 
 SHORTEST_TOKENS = 16
 
@@ -42,26 +45,30 @@ class PrepareConfig:
     validation: float = 0.05  # share of clips held out
     seed: int = 1
     workers: int = 1
+    variations: int = 5  # of each family of our own notation
+    manner: str = ""  # as `Manner.parse` reads it; empty: every clip is somebody else
 
 
-@dataclass(frozen=True)
-class Material:
-    """What clips are assembled from."""
-
-    units: Sequence[Unit]
-    postures: Sequence[Posture]
-
-
-def material(motion_folder: str | Path, postures_wanted: int = 2) -> Material:
-    clips = load_clips(motion_folder)
-    units, postures = collect_units(clips), collect_postures(clips, postures_wanted)
-    if not units or not postures:
+def stock_of(clips: Clips, config: PrepareConfig) -> Stock:
+    """Everything that clips are assembled from: the folders' motion and our own notation."""
+    used = clips.used
+    units = collect_units(used) + strokes(config.variations) + touches(config.variations)
+    postures = collect_postures(used, config.postures)
+    if not collect_units(used) or not postures:
         raise UserError(
-            f"{motion_folder} has {len(units)} gestures and {len(postures)} postures; one of each is the least.",
+            f"The motion folders have {len(collect_units(used))} gestures and {len(postures)} postures; "
+            "one of each is the least.",
             hint="Gesture clips must start with hanging arms and move a hand by more than 9 cm.",
             code="no_motion",
         )
-    return Material(units, postures)
+    return Stock(
+        units,
+        postures,
+        collect_idles(used),
+        [hanging(), *rests_of(used), *rests()],
+        collect_shifts(used),
+        collect_talk(used),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +80,21 @@ class Made:
     prosody: Prosody
 
 
-def make_clip(clip: SpeechClip, stock: Material, seed: int) -> Made:
+def somebody(rng: np.random.Generator) -> Manner:
+    """A speaker of their own: around the ordinary one, or around one of the presets."""
+    centre = [Manner(), Manner(), *PRESETS.values()][int(rng.integers(2 + len(PRESETS)))]
+    spread = {"liveliness": 0.15, "width": 0.1, "hand": 0.35, "formality": 0.15, "speed": 0.06}
+    values = {k: v + spread[k] * rng.standard_normal() for k, v in centre.to_json().items()}
+    return Manner(**{k: float(np.clip(v, *limits(k))) for k, v in values.items()})
+
+
+def make_clip(clip: SpeechClip, stock: Stock, seed: int, manner: Manner | None = None) -> Made:
     """Audio features and assembled motion of a clip."""
     rng = np.random.default_rng(seed)
     audio = features.extract(Audio.from_samples(clip.heard, RATE))
     prosody = analyse(clip.clean, clip.words)
-    motion = assemble(prosody, stock.units, stock.postures, FRAMES_PER_TOKEN * len(audio), rng)
+    manner = manner or somebody(rng)
+    motion = assemble(prosody, stock, FRAMES_PER_TOKEN * len(audio), rng, manner)
     return Made(to_vectors(motion).astype(np.float32), audio, prosody)
 
 
@@ -97,10 +113,10 @@ def prosody_row(prosody: Prosody) -> dict[str, Any]:
     }
 
 
-_STOCK: Material | None = None
+_STOCK: Stock | None = None
 
 
-def _start_worker(stock: Material) -> None:
+def _start_worker(stock: Stock) -> None:
     global _STOCK  # noqa: PLW0603 - sent once per process instead of once per clip
     _STOCK = stock
 
@@ -110,7 +126,7 @@ def _work(job: tuple[SpeechClip, int]) -> Made:
     return make_clip(job[0], _STOCK, job[1])
 
 
-def _made(jobs: list[tuple[SpeechClip, int]], stock: Material, workers: int) -> Iterator[Made]:
+def _made(jobs: list[tuple[SpeechClip, int]], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
         yield from (make_clip(clip, stock, seed) for clip, seed in jobs)
         return
