@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -23,9 +23,10 @@ _DEG = np.pi / 180
 _X, _Y, _Z = np.eye(3)
 _FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
 _SIGN = {"Left": 1.0, "Right": -1.0}
+_ECHO = (0.25, 0.55)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
 _CHANGE = 1.15  # seconds from one rest to another
-_LIFT, _FORWARD = 0.17, 0.16  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
+_LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def weight_of(placed: Placed, times: Array) -> Array:
     """How far the arm belongs to this gesture: in before the stroke, out from `leave` on."""
     lead = placed.emphasis - placed.start
     if placed.chained:
-        ramp = np.clip(0.8 * lead, 0.26, 0.55)
+        ramp = np.clip(0.8 * lead, 0.3, 0.65)
         begin, end = placed.emphasis - 0.05 - ramp, placed.emphasis - 0.05
     else:
         begin, end = placed.start - 0.12, placed.start + 0.6 * lead
@@ -113,6 +114,24 @@ def lay_arm(rotations: Array, side: str, rows: Sequence[Placed], times: Array) -
         )
         raised[span] = np.maximum(raised[span], weight * min(placed.unit.size / _RAISED_CM, 1.0))
     return raised
+
+
+def lay_echo(
+    rotations: Array, side: str, plan: Sequence[Placed], free: Array, times: Array, manner: Manner, rng: np.random.Generator
+) -> None:
+    """The hand that a gesture does not need goes along a little, from wherever it rests; `free` (F,): how far it may."""
+    joints = list(arm_joints(side))
+    for placed in plan:
+        share = rng.uniform(*_ECHO) * np.sqrt(manner.liveliness)
+        if side in placed.unit.sides or placed.unit.self_touch:
+            continue
+        begin, end = np.searchsorted(times, (placed.start - 0.3, placed.leave + 1.3))
+        part = times[begin:end]
+        pose = sample_unit(replace(placed, unit=placed.unit.mirrored()), part, joints)
+        delta = rot.mul(rot.inverse(pose[:1]), pose)
+        weight = share * weight_of(replace(placed, chained=False), part) * free[begin:end]
+        own = rot.slerp(rot.identity(*delta.shape[:-1]), delta, np.repeat(weight[:, None], len(joints), axis=1))
+        rotations[begin:end, joints] = rot.mul(rotations[begin:end, joints], own)
 
 
 def _layers(rows: Sequence[Placed], times: Array) -> Iterator[tuple[Placed, slice, Array]]:
@@ -152,21 +171,22 @@ def add_beats(
     manner: Manner,
     rng: np.random.Generator,
 ) -> None:
-    """Beats of an arm on (time, strength) syllables: of a raised hand, and small ones of a hand at rest."""
+    """Beats of an arm that come down on (time, strength) syllables: of a raised hand, and small ones of a hand at rest."""
     elbow, wrist, upper = (np.zeros(len(times)) for _ in range(3))
     for at, strength in accents:
         size = strength * rng.uniform(0.6, 1.3)
         span = near(times, at, 0.7)
-        elbow[span] += size * beat_curve(times[span], at, 0.13)
-        wrist[span] += size * beat_curve(times[span], at + 0.05, 0.13)
-        upper[span] += size * beat_curve(times[span], at - 0.02, 0.15)
+        elbow[span] += size * beat_curve(times[span], at - 0.12, 0.13)
+        wrist[span] += size * beat_curve(times[span], at - 0.08, 0.13)
+        upper[span] += size * beat_curve(times[span], at - 0.15, 0.15)
     # a hand at rest beats a little too, unless it holds on to something
-    share = (0.14 * (1 - touching) + 0.86 * gaussian_filter1d(raised, 6)) * np.sqrt(manner.liveliness)
-    turn(rotations, f"{side}ForeArm", _FLEX[side], 11 * _DEG * elbow * share)
-    turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 9 * _DEG * wrist * share)
-    turn(rotations, f"{side}Arm", _FLEX[side], 4 * _DEG * upper * share)
+    up = gaussian_filter1d(raised, 6)
+    share = (0.35 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
+    turn(rotations, f"{side}ForeArm", _FLEX[side], 14 * _DEG * elbow * share)
+    turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
+    turn(rotations, f"{side}Arm", _FLEX[side], 6 * _DEG * upper * share)
     # holds are never frozen
-    drift = 2 * _DEG * wander(rng, len(times), 1.1, 3) * gaussian_filter1d(raised, 6)[:, None]
+    drift = 3 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
     for name in ("Arm", "ForeArm", "Hand"):
         j = canonical().index(side + name)
         rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
@@ -179,7 +199,7 @@ def help_with_clavicle(rotations: Array, side: str, breath: Array, manner: Manne
     bone = rot.rotate(rotations[:, j], sign * _X)
     raised = np.degrees(np.arcsin(np.clip(bone[:, 1], -1, 1))) + 75.0  # hanging arms are 75 degrees below the T pose
     ahead = np.degrees(np.arctan2(bone[:, 2], np.maximum(sign * bone[:, 0], 0.25)))
-    lift = _LIFT * np.clip(raised, -10, 120) + 1.1 * breath
+    lift = _LIFT * np.clip(raised, -10, 120) + 1.5 * breath
     forward = _FORWARD * np.clip(ahead, -30, 80)
     vector = np.stack([np.zeros(len(lift)), -sign * forward, sign * lift], axis=-1)
     smooth = gaussian_filter1d(vector * _DEG * (0.8 + 0.2 * manner.liveliness), 2.0, axis=0, mode="nearest")
@@ -199,13 +219,15 @@ def hand_in_chest(rotations: Array, side: str) -> Array:
     return place
 
 
-def beats_of(prosody: Prosody, strokes: Sequence[float]) -> list[tuple[float, float]]:
-    """(time, strength) of every syllable that raised hands mark; less where a stroke falls anyway."""
+def beats_of(
+    prosody: Prosody, strokes: Sequence[float], quiet: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """(time, strength) of every syllable that hands mark; less where a stroke falls anyway, none in `quiet` spans."""
     return [
-        (a.time, float(np.clip(0.5 + 0.4 * a.prominence, 0.0, 1.4)) * (0.4 if _close(a.time, strokes) else 1.0))
+        (a.time, float(np.clip(0.45 + 0.5 * a.prominence, 0.0, 1.5)) * (0.4 if _close(a.time, strokes) else 1.0))
         for phrase in prosody.phrases
         for a in phrase.accents
-        if a.prominence > -0.9
+        if a.prominence > -0.9 and not any(start < a.time < end for start, end in quiet)
     ]
 
 

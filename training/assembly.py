@@ -29,8 +29,9 @@ from training.vocabulary import Rest
 
 _SPINE = ("Spine", "Spine1", "Spine2")
 _NECK = (("Neck", 0.25), ("Neck1", 0.25), ("Head", 0.5))
+_RESTING_TALK = 0.4
 _TALK_SHARE = 0.55  # of the recorded conversation's turns: its feet were not planted
-_IDLE_ARMS = 1.0
+_QUIET = 2.5  # seconds: hands that rest for longer do not beat
 _BREATH_PITCH = -0.8  # degrees of the upper spine at full breath
 
 
@@ -58,12 +59,11 @@ def assemble(
     breath = trunk.breath_curve(prosody, times, rng)
     sway, hip_sway = trunk.idle_track(stock.idles, frames, rng)
     rotations = np.tile(posture.pose, (frames, 1, 1))
-    raised = _move_arms(rotations, prosody, plan.placed, plan.rests, stock, sway, times, manner, rng)
+    _move_arms(rotations, prosody, plan.placed, plan.rests, stock, sway, times, manner, rng)
     lift = trunk.shrug_curve(plan.placed, times, manner, rng) + breath
     for side in SIDES:
         arms.help_with_clavicle(rotations, side, lift, manner)
-    hips = _move_trunk(rotations, prosody, plan.placed, stance, stock, sway, breath, times, manner, rng)
-    del raised
+    hips = _move_trunk(rotations, prosody, plan.placed, plan.rests, stance, stock, sway, breath, times, manner, rng)
     hips = stance.hips + hips + hip_sway * [1.0, 0.0, 1.0]
     motion = _smooth(Motion(FPS, canonical(), hips, rotations))
     return plant(motion, {s: at for s, (at, _) in stance.feet.items()}, {s: q for s, (_, q) in stance.feet.items()})
@@ -79,25 +79,26 @@ def _move_arms(
     times: Array,
     manner: Manner,
     rng: np.random.Generator,
-) -> dict[str, Array]:
-    """Rests, idling, gestures and beats of both arms, in place; returns how raised each is (F,)."""
+) -> None:
+    """Rests, idling, gestures and beats of both arms, in place."""
     touching = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
-    beats = arms.beats_of(prosody, [p.emphasis for p in plan])
-    raised = {}
+    long = [span for span in spans if span[1] - span[0] > _QUIET]
+    beats = arms.beats_of(prosody, [p.emphasis for p in plan], long)
     for side, rows in tracks(plan).items():
         joints = list(arm_joints(side))
-        alive = np.repeat((_IDLE_ARMS * (1 - touching[side]))[:, None], len(joints), axis=1)
+        alive = np.repeat((1 - touching[side])[:, None], len(joints), axis=1)
         own = rot.slerp(rot.identity(*sway[:, joints].shape[:-1]), sway[:, joints], alive)
         rotations[:, joints] = rot.mul(rotations[:, joints], own)
-        raised[side] = arms.lay_arm(rotations, side, rows, times)
-        arms.add_beats(rotations, side, raised[side], touching[side], beats, times, manner, rng)
-    return raised
+        arms.lay_echo(rotations, side, plan, 1 - touching[side], times, manner, rng)
+        raised = arms.lay_arm(rotations, side, rows, times)
+        arms.add_beats(rotations, side, raised, touching[side], beats, times, manner, rng)
 
 
 def _move_trunk(
     rotations: Array,
     prosody: Prosody,
     plan: Sequence[Placed],
+    spans: Sequence[tuple[float, float]],
     stance: Stance,
     stock: Stock,
     sway: Array,
@@ -114,11 +115,11 @@ def _move_trunk(
     stresses = [a.time for phrase in prosody.phrases for a in phrase.accents if a.prominence > 0.0]
     talk = trunk.talk_track(stock.talks, prosody, stresses, times, rng)
     if talk is not None:
-        share = np.full(talk.shape[:-1], _TALK_SHARE * manner.liveliness)
+        share = np.repeat((_TALK_SHARE * manner.liveliness * _busy(spans, times))[:, None], len(TRUNK), axis=1)
         share[:, 4:] = 0.0  # the head has its own reasons
         turns = rot.mul(turns, rot.slerp(rot.identity(*talk.shape[:-1]), talk, np.clip(share, 0, 1)))
     pelvis, chest = trunk.follow_arms({s: arms.hand_in_chest(rotations, s) for s in SIDES})
-    settled = trunk.mark_stresses(prosody, plan, times, manner, rng)
+    settled = trunk.mark_stresses(prosody, plan, spans, times, manner, rng)
     pelvis, chest = pelvis + settled[0], chest + settled[1]
     chest = chest - pelvis * [0.6, 0.35, 0.75]  # the trunk bends back over the pelvis
     chest[:, 0] += _BREATH_PITCH * breath
@@ -134,6 +135,15 @@ def _move_trunk(
     path[:, 2] += 0.1 * pelvis[:, 0] + 0.12 * chest[:, 0]
     path[:, 0] += 0.1 * pelvis[:, 1]
     return path
+
+
+def _busy(rests: Sequence[tuple[float, float]], times: Array) -> Array:
+    """1 where the hands talk, less where they rest (F,), smooth."""
+    busy = np.ones(len(times))
+    for start, end in rests:
+        a, b = np.searchsorted(times, (start, end))
+        busy[a:b] = _RESTING_TALK
+    return gaussian_filter1d(busy, 0.3 * FPS, mode="nearest")
 
 
 def _degrees(vector: Array) -> Array:

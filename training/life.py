@@ -6,6 +6,7 @@ any way of standing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ _SLOW = 1.5  # seconds: what an idle's hips do more slowly than this is a shift 
 _SHIFT_CM = 6.0  # hips that travel sideways by less have not changed the leg they stand on
 _LONGEST_SHIFT = 4.0  # seconds
 _TALK_NOISE = 0.07  # seconds of smoothing over conversation that was captured by camera
+_TALK_DRIFT = 2.0  # seconds: slower turns are steps to where the feet went, which here stay
 _LEAST_TURN = 4.0  # degrees/s of pelvis: a conversation whose hips turn less has no trunk worth taking
 
 
@@ -146,7 +148,7 @@ def collect_shifts(clips: Sequence[Clip]) -> list[Shift]:
 
 
 def _shifts_of(clip: Clip) -> list[Shift]:
-    if not clip.name or clip.set.startswith("movebox") or "Fight" in clip.name:
+    if not re.search(r"WeightShift|ToIdle0", clip.name):
         return []
     x = gaussian_filter1d(clip.motion.root_positions[:, 0], 0.08 * FPS, mode="nearest")
     velocity = np.gradient(x) * FPS
@@ -180,7 +182,9 @@ def collect_talk(clips: Sequence[Clip]) -> list[Talk]:
         if "conversation" not in f"{clip.set}/{clip.name}":
             continue
         turns = rot.continuous(relative(clip.motion)[:, list(trunk_joints())])
+        slow = rot.normalize(gaussian_filter1d(turns, _TALK_DRIFT * FPS, axis=0, mode="nearest"))
         turns = rot.normalize(gaussian_filter1d(turns, _TALK_NOISE * FPS, axis=0, mode="nearest"))
+        turns = rot.continuous(rot.mul(rot.inverse(slow), turns))
         speed = rot.angle(rot.mul(rot.inverse(turns[:-1, :4]), turns[1:, :4])).sum(axis=1) * FPS
         speed = gaussian_filter1d(np.degrees(speed), 0.06 * FPS)
         if np.median(speed) > _LEAST_TURN:

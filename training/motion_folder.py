@@ -16,18 +16,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
+from SG_dataset.rest import rest_pose
 from training.legs import plant
 from training.rigs import LEFT, Rig, rig_of
 
@@ -41,6 +43,7 @@ SHORTEST_FRAMES = 20
 _COPIES = (("_Softened", "a softened copy"), ("_old", "an older copy"))
 _LIVING = "ChrRachel_"  # the same takes by another character; where those of this one are frozen they stand in for them
 _IDLE = re.compile(r"(?:^|[_@])(?:[Ii]dle(?:Stand)?\d*|idle_neutral_\d+|Motex)$")
+_FINGER_FRAMES, _THUMB_DEGREES = 2.0, 65.0
 _CALIBRATED_TRUNK = ("Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
 _CALIBRATED_SIDES = ("LeftShoulder", "RightShoulder")
 _FLIP = np.array([1.0, 1.0, -1.0, -1.0])
@@ -155,7 +158,21 @@ def retarget(rig: Rig, names: list[str], world: Array, positions: Array, frames:
     hips, ankles = _scaled_stance(rig, names, positions)
     motion = _to_60(Motion(SOURCE_FPS, skeleton, hips, rot.continuous(local)))
     ankles = {side: _spline(path, len(motion)) for side, path in ankles.items()}
-    return plant(motion, ankles)
+    return plant(_with_calm_fingers(motion), ankles)
+
+
+def _with_calm_fingers(motion: Motion) -> Motion:
+    """Captured fingers jump now and then, and thumbs, whose axes nobody agrees on, turn farther than thumbs can."""
+    skeleton, relaxed = motion.skeleton, rest_pose()[1]
+    rotations = motion.rotations.copy()
+    fingers = [j for j, name in enumerate(skeleton.names) if re.search(r"Hand[A-Z]\w+\d$", name)]
+    smooth = gaussian_filter1d(rot.continuous(rotations[:, fingers]), _FINGER_FRAMES, axis=0, mode="nearest")
+    rotations[:, fingers] = rot.normalize(smooth)
+    for j in (j for j in fingers if "Thumb" in skeleton.names[j]):
+        away = np.degrees(rot.angle(rot.mul(rot.inverse(relaxed[j]), rotations[:, j])))
+        share = np.minimum(1.0, _THUMB_DEGREES / np.maximum(away, 1e-6))
+        rotations[:, j] = rot.slerp(np.broadcast_to(relaxed[j], rotations[:, j].shape), rotations[:, j], share)
+    return replace(motion, rotations=rotations)
 
 
 def _scaled_stance(rig: Rig, names: list[str], positions: Array) -> tuple[Array, dict[str, Array]]:

@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.manner import Manner
+from sg_blender_addon.core.rotations import Array
 from training.prosody import Accent, Phrase, Prosody
 from training.units import SIDES, Unit
 
-LONGEST_HOLD = 1.15  # seconds after a stroke before the hand gives up waiting
-REST_SECONDS = (5.6, 8.5)  # from the last stroke's phrase: hands need over a second to come down
+LONGEST_HOLD = 1.5  # seconds after a stroke before the hand gives up waiting
+REST_SECONDS = (6.8, 9.2)  # from the last stroke's phrase: hands need over a second to come down
 _FIRST_STROKE = 0.45  # seconds into a clip: it begins at rest, and a hand needs time to rise
 _KEEP_UP = 0.9  # a phrase's first stroke nearer than this to the last one keeps the hand up
 _LATE, _FINAL = 0.03, -0.05  # seconds from the loudest instant to the apex; the latter for a phrase's last accent
 _FINAL_TEMPO = 0.87
+_STRESSED = 0.25  # prominence from which a syllable asks for a stroke: about two of five
 _TOUCH_ROOM = 4.2  # seconds of rest that invite a self-touch
 
 
@@ -63,6 +67,8 @@ class _Hands:
     wanted: tuple[str, ...]
     sides: tuple[str, ...] = ()
     recent: tuple[str, ...] = ()
+    last: Unit | None = None
+    when: float = -np.inf
 
 
 @dataclass(frozen=True)
@@ -77,52 +83,83 @@ class _Draft:
 def strokes_of(phrase: Phrase, after: float, manner: Manner, rng: np.random.Generator) -> list[Accent]:
     """The syllables of a phrase that get a stroke, none before `after`."""
     chosen: list[Accent] = []
-    cursor = max(phrase.start, after)
-    reach = 1.1
     pace = 1.0 / np.sqrt(manner.liveliness * manner.speed)
+    cursor = max(phrase.start, after) + 0.12
     while True:
-        near = [a for a in phrase.accents if cursor + 0.12 <= a.time <= cursor + reach * pace]
-        if not near:
-            later = [a for a in phrase.accents if a.time > cursor + reach * pace]
-            if not later:
-                return chosen
-            near = [later[0]]
-        best = max(near, key=lambda a: a.prominence + 0.2 * rng.standard_normal())
+        ahead = [a for a in phrase.accents if a.time >= cursor]
+        if not ahead:
+            return chosen
+        first = ahead[0].time
+        # the next syllable that stands out; where none does in a while, the best there is
+        out = [a for a in ahead if a.prominence > _STRESSED and a.time < first + 1.3 * pace]
+        near = [a for a in out if a.time < out[0].time + 0.4] or [a for a in ahead if a.time < first + 0.8 * pace]
+        best = max(near, key=lambda a: a.prominence + 0.1 * rng.standard_normal())
         chosen.append(best)
-        gap = (rng.uniform(0.55, 1.1) - 0.2 * best.loudness) * pace
-        cursor, reach = best.time + gap, 0.7
+        cursor = best.time + float(rng.uniform(0.5, 0.85)) * pace
 
 
-def choose_unit(
-    units: Sequence[Unit], accent: Accent, phrase: Phrase, hands: _Hands, manner: Manner, rng: np.random.Generator
-) -> Unit:
-    """A unit of the size that loudness, prominence and manner ask for, by the hand that is likely next."""
-    vigour = 0.35 * phrase.loudness + 0.3 * accent.loudness + 0.35 / (1 + np.exp(-1.2 * accent.prominence))
-    wanted = (12 + 44 * vigour) * (0.45 + 0.55 * manner.liveliness) * (0.6 + 0.4 * manner.width)
-    weights = np.array([np.exp(-(((u.size - wanted) / 9.0) ** 2)) for u in units]) + 1e-6
-    weights *= np.array([_hand_weight(u.sides, hands) for u in units])
-    weights *= np.array([0.05 if u.name in hands.recent else 1.0 for u in units])
-    return units[int(rng.choice(len(units), p=weights / weights.sum()))]
+class Repertoire:
+    """The units of talk with what choosing looks at, as arrays over them."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.units = [u for u in units if not u.self_touch]
+        self.sizes = np.array([u.size for u in self.units])
+        self.names = np.array([u.name for u in self.units])
+        self.used = np.array([[side in u.sides for side in SIDES] for u in self.units]).reshape(-1, len(SIDES))
+        peaks = [[u.peak[side] for side in SIDES] for u in self.units]
+        self.places = np.array([[at for at, _ in row] for row in peaks]).reshape(-1, len(SIDES), 3)
+        self.turns = np.array([[turn for _, turn in row] for row in peaks]).reshape(-1, len(SIDES), 4)
+
+    def choose(
+        self, accent: Accent, phrase: Phrase, hands: _Hands, manner: Manner, rng: np.random.Generator
+    ) -> Unit:
+        """A unit of the size that loudness, prominence and manner ask for, by the hand that is likely next."""
+        vigour = 0.35 * phrase.loudness + 0.3 * accent.loudness + 0.35 / (1 + np.exp(-1.2 * accent.prominence))
+        wanted = (12 + 44 * vigour) * (0.45 + 0.55 * manner.liveliness) * (0.6 + 0.4 * manner.width)
+        weights = np.exp(-(((self.sizes - wanted) / 9.0) ** 2)) + 1e-6
+        weights *= self._by_hand(hands)
+        weights *= np.where(np.isin(self.names, hands.recent), 0.05, 1.0)
+        if hands.last is not None and accent.time - hands.when < _KEEP_UP + 0.6:
+            weights *= self._near(hands.last)
+        return self.units[int(rng.choice(len(self.units), p=weights / weights.sum()))]
+
+    def _by_hand(self, hands: _Hands) -> Array:
+        both = self.used.all(axis=1)
+        weights = np.where((self.used == _mask(hands.wanted)).all(axis=1), 1.0, 0.16)
+        if hands.sides:
+            changed = (self.used != _mask(hands.sides)).any(axis=1)
+            weights = weights * np.where(changed, np.where(both, 0.8, 0.5), 1.0)
+        return weights
+
+    def _near(self, last: Unit) -> Array:
+        """A raised hand goes on from where it is: far places and turned palms are unlikely next."""
+        weights = np.ones(len(self.units))
+        for k, side in enumerate(SIDES):
+            if side not in last.sides:
+                continue
+            place, turn = last.peak[side]
+            far = np.linalg.norm(self.places[:, k] - place, axis=-1)
+            turned = np.degrees(rot.angle(rot.mul(rot.inverse(turn), self.turns[:, k])))
+            weight = np.exp(-((np.maximum(far - 15.0, 0.0) / 22.0) ** 2) - (turned / 75.0) ** 2)
+            weights *= np.where(self.used[:, k], weight, 1.0)
+        return weights + 1e-5
 
 
-def _hand_weight(sides: tuple[str, ...], hands: _Hands) -> float:
-    wanted = 1.0 if sides == hands.wanted else 0.16
-    if sides == hands.sides or not hands.sides:
-        return wanted
-    return wanted * (0.8 if len(sides) == 2 else 0.5)
+def _mask(sides: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    return np.array([side in sides for side in SIDES])
 
 
 def hands_wanted(manner: Manner, rng: np.random.Generator) -> tuple[str, ...]:
     """Which hands a phrase is likely to use."""
-    if rng.random() < 0.42:
+    if rng.random() < 0.6:
         return SIDES
     return ("Right",) if rng.random() < (1 + manner.hand) / 2 else ("Left",)
 
 
 def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.random.Generator) -> Plan:
     """Gestures and rests for a clip."""
-    talk = [u for u in units if not u.self_touch]
-    if not talk:
+    repertoire = Repertoire(units)
+    if not repertoire.units:
         return Plan((), ())
     drafts = list[_Draft]()
     hands = _Hands(hands_wanted(manner, rng))
@@ -135,9 +172,9 @@ def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.r
         accents = strokes_of(phrase, free, manner, rng)
         for accent in accents:
             final = accent is phrase.accents[-1] and len(phrase.accents) > 1
-            unit = choose_unit(talk, accent, phrase, hands, manner, rng)
+            unit = repertoire.choose(accent, phrase, hands, manner, rng)
             drafts.append(_draft(unit, accent, phrase, final, manner, rng))
-            hands = replace(hands, sides=unit.sides, recent=(*hands.recent[-7:], unit.name))
+            hands = _Hands(hands.wanted, unit.sides, (*hands.recent[-7:], unit.name), unit, accent.time)
         if phrase.end > next_rest:
             free = phrase.end + float(rng.uniform(*REST_SECONDS))
             next_rest = free + _until_rest(manner, rng)
@@ -148,7 +185,7 @@ def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.r
 
 def _until_rest(manner: Manner, rng: np.random.Generator) -> float:
     """Seconds of gesturing until somebody rests the hands while talking on."""
-    return float(rng.uniform(15, 34)) * (0.5 + 0.5 * manner.liveliness)
+    return float(rng.uniform(26, 48)) * (0.5 + 0.5 * manner.liveliness)
 
 
 def _draft(

@@ -26,7 +26,7 @@ _BREAK = 0.35  # seconds of pause that let the weight go over
 _STEP_SECONDS = 0.55
 _STEP_LIFT = 3.2  # cm
 _ANKLE_PITCH = 11.0  # degrees the heel rises first
-_KNEE_SOFT = 0.9  # cm by which the hips hang below straight legs
+_KNEE_SOFT = 1.2  # cm by which the hips hang below straight legs
 _TILT, _TURN = 4.2, -3.0  # degrees of pelvis at full weight on the left leg: that hip up, and turned to it
 _HALF_WIDTH = 10.8  # cm from the middle to an ankle: people who talk stand narrower than people who wait
 _UP, _LEFT = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
@@ -90,7 +90,7 @@ def breaks(prosody: Prosody, seconds: float) -> list[float]:
 def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.Generator) -> list[Leg]:
     """The legs of a clip: where the weight is, from when; the first is where it begins (start = end = 0)."""
     side = float(rng.choice([-1.0, 1.0]))
-    legs = [Leg(0.0, 0.0, side * float(rng.uniform(0.44, 0.58)), float(rng.normal(0, 0.6)))]
+    legs = [Leg(0.0, 0.0, side * float(rng.uniform(0.38, 0.52)), float(rng.normal(0, 0.6)))]
     possible = breaks(prosody, seconds)
     at = 0.0
     while True:
@@ -106,7 +106,7 @@ def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.
         if to_middle:
             goal = float(rng.normal(0, 0.1))
         else:
-            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(0.42, 0.6)
+            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(0.38, 0.53)
         length = float(rng.uniform(1.1, 1.7)) / np.sqrt(manner.speed)
         legs.append(Leg(start, start + length, float(goal), float(rng.normal(0, 0.9))))
         at = start + length
@@ -153,7 +153,7 @@ def _stepped(
         pitch[side] = np.zeros(len(times))
     for leg in legs[1:]:
         rate = 0.16 * manner.liveliness * (1.15 - 0.5 * manner.formality)
-        if abs(leg.weight) < 0.4 or rng.random() > rate:
+        if abs(leg.weight) < 0.36 or rng.random() > rate:
             continue
         free = "Right" if leg.weight > 0 else "Left"
         goal = home[free] + np.array([rng.uniform(-2.5, 4.0) * _SIGN[free], 0.0, rng.uniform(-5.0, 6.0)])

@@ -26,8 +26,9 @@ from training.units import TRUNK
 _LEAD = 0.1  # seconds the trunk moves before the hand
 _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fastest about 0.2 s before
 _PAUSE_RATE = 0.12  # how fast the conversation runs on where nobody speaks
+_AT_REST = 0.35  # of the trunk's share where the hands rest
 _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
-_CHEST = np.array([1.7, 2.9, 1.5])
+_CHEST = np.array([2.4, 4.0, 2.1])
 
 
 def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -135,11 +136,16 @@ def follow_arms(hands: Mapping[str, Array]) -> tuple[Array, Array]:
     roll = 0.05 * (left[:, 1] - right[:, 1])
     both = np.stack([pitch, yaw, roll], axis=-1)
     pelvis = gaussian_filter1d(both, 0.08 * FPS, axis=0, mode="nearest") * [0.45, 0.5, 0.4]
-    return pelvis, both * [1.0, 0.7, 0.8]
+    return pelvis, both * [1.1, 0.85, 0.9]
 
 
 def mark_stresses(
-    prosody: Prosody, plan: Sequence[Placed], times: Array, manner: Manner, rng: np.random.Generator
+    prosody: Prosody,
+    plan: Sequence[Placed],
+    rests: Sequence[tuple[float, float]],
+    times: Array,
+    manner: Manner,
+    rng: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Pelvis and chest (F, 3) degrees that settle anew with every stroke and stronger syllable, and calm down after."""
     strokes = {round(p.emphasis, 3): p for p in plan if not p.unit.self_touch}
@@ -151,6 +157,8 @@ def mark_stresses(
             if stroke is None and accent.prominence < 0.2:
                 continue
             size = _size_of(accent, phrase, manner) * (1.0 if stroke else 0.55)
+            if any(start < accent.time < end for start, end in rests):
+                size *= _AT_REST
             lead = float(rng.uniform(0.42, 0.58)) / np.sqrt(manner.speed)
             side = _side_of(stroke)
             down = 0.9 * size * np.clip(accent.prominence, 0, 2)

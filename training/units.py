@@ -16,10 +16,12 @@ from sg_blender_addon.core.skeleton import canonical
 from training.motion_folder import FPS, Clip
 
 SIDES = ("Left", "Right")
+_OTHER = {"Left": "Right", "Right": "Left"}
 # not talk: changes of stance, stretching, fights, insults
 _NOT_TALK = re.compile(r"^$|ToIdle|Stretch|Guitar|ScrewYou|ThrowAway|WeightShift|Transition|Crossed|LeanForward|Relax")
 # hands that busy themselves with the body: for pauses, never on a stressed word
 _SELF_TOUCH = re.compile(r"Scratch|Squeeze|TouchHands|Contemplate|Think|Touch")
+_LONGEST = 8.0  # seconds: longer clips are conversations
 _MOVING_CM = 9.0  # a hand that strays less from its start is not part of the gesture
 TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
 
@@ -50,10 +52,11 @@ class Unit:
     size: float
     trunk_delta: Array = field(repr=False)  # (F, 7, 4) rotations of `TRUNK` relative to the first frame
     hips_delta: Array = field(repr=False)  # (F, 3) path of the hips from the first frame, cm
+    peak: dict[str, tuple[Array, Array]]  # hand place (3,) from the hips and world turn (4,) at the emphasis, per side
     self_touch: bool = False
 
     def mirrored(self) -> Unit:
-        flipped = tuple({"Left": "Right", "Right": "Left"}[s] for s in self.sides)
+        flipped = tuple(s for s in SIDES if _OTHER[s] in self.sides)
         return Unit(
             f"{self.name}~",
             self.motion.mirrored(),
@@ -64,6 +67,7 @@ class Unit:
             self.size,
             self.trunk_delta * np.array([1.0, 1.0, -1.0, -1.0]),
             self.hips_delta * np.array([-1.0, 1.0, 1.0]),
+            {_OTHER[s]: (at * [-1.0, 1.0, 1.0], turn * [1.0, 1.0, -1.0, -1.0]) for s, (at, turn) in self.peak.items()},
             self.self_touch,
         )
 
@@ -80,9 +84,15 @@ def hand_paths(motion: Motion) -> dict[str, Array]:
     return {s: positions[:, motion.skeleton.index(s + "Hand")] - positions[:, 0] for s in SIDES}
 
 
+def _hands_at(motion: Motion, frame: int) -> dict[str, tuple[Array, Array]]:
+    positions, world = motion.slice(frame, frame + 1).forward_kinematics()
+    hands = {side: motion.skeleton.index(side + "Hand") for side in SIDES}
+    return {side: (positions[0, j] - positions[0, 0], world[0, j]) for side, j in hands.items()}
+
+
 def unit_of(clip: Clip) -> Unit | None:
     """The gesture of a clip; None where the hands stay at rest or the clip is no talk."""
-    if _NOT_TALK.search(clip.gesture):
+    if _NOT_TALK.search(clip.gesture) or clip.motion.seconds > _LONGEST:
         return None
     paths = hand_paths(clip.motion)
     strays = {s: np.linalg.norm(p - p[0], axis=-1) for s, p in paths.items()}
@@ -111,6 +121,7 @@ def unit_of(clip: Clip) -> Unit | None:
         size,
         delta,
         clip.motion.root_positions - clip.motion.root_positions[:1],
+        _hands_at(clip.motion, emphasis),
         bool(_SELF_TOUCH.search(clip.gesture)),
     )
 
