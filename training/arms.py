@@ -23,7 +23,7 @@ _DEG = np.pi / 180
 _X, _Y, _Z = np.eye(3)
 _FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
 _SIGN = {"Left": 1.0, "Right": -1.0}
-_ECHO = (0.25, 0.55)  # share of a one-handed gesture that the other hand does too
+_ECHO = (0.3, 0.6)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
 _CHANGE = 1.15  # seconds from one rest to another
 _LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
@@ -176,15 +176,15 @@ def add_beats(
     for at, strength in accents:
         size = strength * rng.uniform(0.6, 1.3)
         span = near(times, at, 0.7)
-        elbow[span] += size * beat_curve(times[span], at - 0.12, 0.13)
-        wrist[span] += size * beat_curve(times[span], at - 0.08, 0.13)
-        upper[span] += size * beat_curve(times[span], at - 0.15, 0.15)
+        elbow[span] += size * beat_curve(times[span], at - 0.16, 0.15)
+        wrist[span] += size * beat_curve(times[span], at - 0.12, 0.14)
+        upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
     # a hand at rest beats a little too, unless it holds on to something
     up = gaussian_filter1d(raised, 6)
     share = (0.35 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
-    turn(rotations, f"{side}ForeArm", _FLEX[side], 14 * _DEG * elbow * share)
+    turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
-    turn(rotations, f"{side}Arm", _FLEX[side], 6 * _DEG * upper * share)
+    turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)
     # holds are never frozen
     drift = 3 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
     for name in ("Arm", "ForeArm", "Hand"):

@@ -43,7 +43,7 @@ SHORTEST_FRAMES = 20
 _COPIES = (("_Softened", "a softened copy"), ("_old", "an older copy"))
 _LIVING = "ChrRachel_"  # the same takes by another character; where those of this one are frozen they stand in for them
 _IDLE = re.compile(r"(?:^|[_@])(?:[Ii]dle(?:Stand)?\d*|idle_neutral_\d+|Motex)$")
-_FINGER_FRAMES, _THUMB_DEGREES = 2.0, 65.0
+_FINGER_FRAMES, _THUMB_DEGREES = 2.0, 85.0
 _CALIBRATED_TRUNK = ("Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
 _CALIBRATED_SIDES = ("LeftShoulder", "RightShoulder")
 _FLIP = np.array([1.0, 1.0, -1.0, -1.0])
@@ -82,7 +82,8 @@ class LeftOut:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.folder}: {self.set}/{self.name}: {self.why}"
+        where = f"{self.folder}/" if self.folder else ""
+        return f"{where}{self.set}/{self.name}: {self.why}"
 
 
 @dataclass
@@ -291,7 +292,8 @@ class _Reader:
 
     def _calibration(self, rig: Rig, set_name: str) -> dict[str, Array]:
         if set_name not in self._frames:
-            chosen = _upright(self.rows, set_name)
+            here = [row for row in self.rows if f"{row['set']}/{row['name']}/q" in self.data]
+            chosen = _upright(here, set_name)
             starts, names = [], list[str]()
             for clip in chosen:
                 names, world, _ = _source_globals(self.data, set_name, clip)

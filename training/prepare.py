@@ -8,7 +8,7 @@ the set was made of. Clips of the "silent" kind have nobody speaking.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +73,12 @@ def stock_of(clips: Clips, config: PrepareConfig) -> Stock:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """vectors (8 T, 219), audio (T, 437), and the prosody that the motion follows."""
+    """vectors (8 T, 219), audio (T, 437), the prosody that the motion follows, and who moves."""
 
     vectors: Array
     audio: Array
     prosody: Prosody
+    manner: Manner
 
 
 def somebody(rng: np.random.Generator) -> Manner:
@@ -95,7 +96,7 @@ def make_clip(clip: SpeechClip, stock: Stock, seed: int, manner: Manner | None =
     prosody = analyse(clip.clean, clip.words)
     manner = manner or somebody(rng)
     motion = assemble(prosody, stock, FRAMES_PER_TOKEN * len(audio), rng, manner)
-    return Made(to_vectors(motion).astype(np.float32), audio, prosody)
+    return Made(to_vectors(motion).astype(np.float32), audio, prosody, manner)
 
 
 def prosody_row(prosody: Prosody) -> dict[str, Any]:
@@ -113,6 +114,13 @@ def prosody_row(prosody: Prosody) -> dict[str, Any]:
     }
 
 
+def report(clips: Clips) -> str:
+    """What was read, and what was left out and why."""
+    lines = [f"{len(clips.used)} motion clips are used, {len(clips.left_out)} are left out:"]
+    return "\n  ".join(lines + [str(row) for row in clips.left_out])
+
+
+Job = tuple[SpeechClip, int, Manner | None]
 _STOCK: Stock | None = None
 
 
@@ -121,14 +129,14 @@ def _start_worker(stock: Stock) -> None:
     _STOCK = stock
 
 
-def _work(job: tuple[SpeechClip, int]) -> Made:
+def _work(job: Job) -> Made:
     assert _STOCK is not None
-    return make_clip(job[0], _STOCK, job[1])
+    return make_clip(job[0], _STOCK, *job[1:])
 
 
-def _made(jobs: list[tuple[SpeechClip, int]], stock: Stock, workers: int) -> Iterator[Made]:
+def _made(jobs: list[Job], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
-        yield from (make_clip(clip, stock, seed) for clip, seed in jobs)
+        yield from (make_clip(clip, stock, *how) for clip, *how in jobs)
         return
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(stock,)) as pool:
         yield from pool.map(_work, jobs)
@@ -141,22 +149,31 @@ def choose_held_out(clips: Sequence[SpeechClip], share: float, rng: np.random.Ge
     return {spoken[i] for i in rng.permutation(len(spoken))[:count]}
 
 
-def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, config: PrepareConfig) -> dict[str, Any]:
-    """Make the training set in `out` and return its description."""
+def prepare(
+    motion: Sequence[str | Path],
+    speech: Sequence[str | Path],
+    out: str | Path,
+    config: PrepareConfig,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Make the training set in `out` and return its description; `say` is told which clips are left out and why."""
     utterances: list[Utterance] = [
         u for folder in speech for u in read_folder(folder, Path(out) / f"words-{Path(folder).name}.json")
     ]
-    stock = material(motion, config.postures)
+    clips_read = load_folders(motion)
+    say(report(clips_read))
+    stock = stock_of(clips_read, config)
+    manner = Manner.parse(config.manner) if config.manner else None
     rng = np.random.default_rng(config.seed)
     clips = compose(utterances, config.minutes, config.silence, rng)
     held_out = choose_held_out(clips, config.validation, rng)
-    jobs = [(clip, config.seed * 100_003 + i) for i, clip in enumerate(clips)]
+    jobs = [(clip, config.seed * 100_003 + i, manner) for i, clip in enumerate(clips)]
     vectors, audio, rows, at = list[Array](), list[Array](), list[dict[str, Any]](), 0
     bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
-    for (clip, _), made in zip(jobs, bar, strict=True):
+    for (clip, *_), made in zip(jobs, bar, strict=True):
         if len(made.audio) < SHORTEST_TOKENS:
             continue
-        row = {"start": at, "tokens": len(made.audio), "silent": clip.silent, "held_out": clip in held_out}
+        row = {"manner": made.manner.to_json(), "start": at, "tokens": len(made.audio), "silent": clip.silent, "held_out": clip in held_out}
         rows.append(row | prosody_row(made.prosody))
         vectors.append(made.vectors)
         audio.append(made.audio)
@@ -173,8 +190,14 @@ def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, c
         audio,
         rows,
         {
+            "clips": len(clips_read.used),
+            "left_out": [str(row) for row in clips_read.left_out],
             "gestures": len(stock.units),
             "postures": len(stock.postures),
+            "rests": len(stock.rests),
+            "idles": len(stock.idles),
+            "weight_shifts": len(stock.shifts),
+            "conversations": len(stock.talks),
             "utterances": len(utterances),
             "speech_seconds": round(sum(len(u.samples) for u in utterances) / RATE, 1),
             "utterances_with_words": sum(bool(u.words) for u in utterances),

@@ -28,7 +28,7 @@ _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fa
 _PAUSE_RATE = 0.12  # how fast the conversation runs on where nobody speaks
 _AT_REST = 0.35  # of the trunk's share where the hands rest
 _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
-_CHEST = np.array([2.4, 4.0, 2.1])
+_CHEST = np.array([2.8, 4.6, 2.4])
 
 
 def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -202,7 +202,7 @@ def head_track(
         strong = [a for a in phrase.accents if a.prominence > 0.1]
         for accent in strong:
             if accent.time > (away[-1].at if away else 0) + 0.35 and rng.random() < 0.6:
-                goal = rng.standard_normal(3) * [2.2, 5.0, 2.6] * np.sqrt(manner.liveliness)
+                goal = rng.standard_normal(3) * [2.4, 5.4, 2.8] * np.sqrt(manner.liveliness)
                 away.append(Reach(accent.time + 0.08, float(rng.uniform(0.32, 0.5)), tuple(goal)))
         for accent in phrase.accents:
             span = near(times, accent.time, 1.0)

@@ -6,7 +6,8 @@ import pytest
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.timeline import Word
-from training.assembly import assemble, min_jerk
+from training.assembly import assemble
+from training.curves import min_jerk
 from training.measures import foot_sliding, hands, joint_speeds, rest_in_silence
 from training.plan import make_plan, tracks
 from training.prosody import analyse
@@ -23,7 +24,7 @@ def prosody():
 
 
 def assembled(prosody, stock, seed=1):
-    return assemble(prosody, stock.units, stock.postures, round(prosody.seconds * 60), np.random.default_rng(seed))
+    return assemble(prosody, stock, round(prosody.seconds * 60), np.random.default_rng(seed))
 
 
 def test_stress_is_found_where_it_is(prosody):
