@@ -427,7 +427,8 @@ def parse_gesture(data: Any, where: str, shared: Mapping[str, Record]) -> Gestur
     if not isinstance(data["variants"], list) or len(data["variants"]) < 2:
         raise fail(where, "at least two variants are needed.")
     variants = tuple(
-        parse_variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}") for i, v in enumerate(data["variants"])
+        parse_variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}")
+        for i, v in enumerate(data["variants"])
     )
     return GestureSpec(
         data["id"],

@@ -1,4 +1,4 @@
-"""Arms over a way of standing: rests that change, gestures laid over them, beats of raised hands, clavicles that help."""
+"""Arms over a way of standing: rests that change, gestures over them, beats of raised hands, clavicles that help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEG = np.pi / 180
 _X, _Y, _Z = np.eye(3)
 _FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
 _SIGN = {"Left": 1.0, "Right": -1.0}
-_ECHO = (0.3, 0.6)  # share of a one-handed gesture that the other hand does too
+_ECHO = (0.35, 0.65)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
 _CHANGE = 1.15  # seconds from one rest to another
 _LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
@@ -117,7 +117,13 @@ def lay_arm(rotations: Array, side: str, rows: Sequence[Placed], times: Array) -
 
 
 def lay_echo(
-    rotations: Array, side: str, plan: Sequence[Placed], free: Array, times: Array, manner: Manner, rng: np.random.Generator
+    rotations: Array,
+    side: str,
+    plan: Sequence[Placed],
+    free: Array,
+    times: Array,
+    manner: Manner,
+    rng: np.random.Generator,
 ) -> None:
     """The hand that a gesture does not need goes along a little, from wherever it rests; `free` (F,): how far it may."""
     joints = list(arm_joints(side))
@@ -155,6 +161,16 @@ def _kept(placed: Placed, times: Array, weight: Array) -> Array:
     return np.maximum(weight, weight[np.searchsorted(times, placed.leave) - 1] * (times <= placed.leave + 0.6))
 
 
+def self_touch(rows: Sequence[Placed], times: Array) -> Array:
+    """How far (F,) an arm belongs to a self-touch: 0 nowhere, 1 fully."""
+    held = np.zeros(len(times))
+    for placed in rows:
+        if placed.unit.self_touch:
+            begin, end = np.searchsorted(times, (placed.start - 0.5, placed.leave + 1.5))
+            held[begin:end] = np.maximum(held[begin:end], weight_of(placed, times[begin:end]))
+    return held
+
+
 def turn(rotations: Array, name: str, axis: Array, angle: Array) -> None:
     """Turn a joint about a local axis by `angle` (F,) radians, in place."""
     j = canonical().index(name)
@@ -180,7 +196,7 @@ def add_beats(
         wrist[span] += size * beat_curve(times[span], at - 0.12, 0.14)
         upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
     # a hand at rest beats a little too, unless it holds on to something
-    up = gaussian_filter1d(raised, 6)
+    up = gaussian_filter1d(raised * (1 - touching), 6)
     share = (0.35 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
     turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
@@ -192,15 +208,17 @@ def add_beats(
         rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
 
 
-def help_with_clavicle(rotations: Array, side: str, breath: Array, manner: Manner) -> None:
-    """The collar bone rises and comes forward with the upper arm, and a little with the breath; in place."""
+def help_with_clavicle(rotations: Array, side: str, free: Array, lifted: Array, manner: Manner) -> None:
+    """The collar bone rises and comes forward with the upper arm, where that is `free` (F,) to be moved along, and by
+    `lifted` (F,) degrees: shrugs and breath. In place."""
     sign = _SIGN[side]
     j = canonical().index(side + "Arm")
     bone = rot.rotate(rotations[:, j], sign * _X)
     raised = np.degrees(np.arcsin(np.clip(bone[:, 1], -1, 1))) + 75.0  # hanging arms are 75 degrees below the T pose
     ahead = np.degrees(np.arctan2(bone[:, 2], np.maximum(sign * bone[:, 0], 0.25)))
-    lift = _LIFT * np.clip(raised, -10, 120) + 1.5 * breath
-    forward = _FORWARD * np.clip(ahead, -30, 80)
+    smooth = gaussian_filter1d(free, 0.1 * FPS, mode="nearest")
+    lift = _LIFT * smooth * np.clip(raised, -10, 120) + lifted
+    forward = _FORWARD * smooth * np.clip(ahead, -30, 80)
     vector = np.stack([np.zeros(len(lift)), -sign * forward, sign * lift], axis=-1)
     smooth = gaussian_filter1d(vector * _DEG * (0.8 + 0.2 * manner.liveliness), 2.0, axis=0, mode="nearest")
     k = canonical().index(side + "Shoulder")
@@ -224,7 +242,7 @@ def beats_of(
 ) -> list[tuple[float, float]]:
     """(time, strength) of every syllable that hands mark; less where a stroke falls anyway, none in `quiet` spans."""
     return [
-        (a.time, float(np.clip(0.45 + 0.5 * a.prominence, 0.0, 1.5)) * (0.4 if _close(a.time, strokes) else 1.0))
+        (a.time, float(np.clip(0.4 + 0.6 * a.prominence, 0.0, 1.6)) * (0.4 if _close(a.time, strokes) else 1.0))
         for phrase in prosody.phrases
         for a in phrase.accents
         if a.prominence > -0.9 and not any(start < a.time < end for start, end in quiet)

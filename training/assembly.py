@@ -18,6 +18,7 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from training import arms, trunk
+from training.contact import keep_out
 from training.legs import plant
 from training.life import Idle, Posture, Shift, Talk
 from training.motion_folder import FPS
@@ -59,14 +60,15 @@ def assemble(
     breath = trunk.breath_curve(prosody, times, rng)
     sway, hip_sway = trunk.idle_track(stock.idles, frames, rng)
     rotations = np.tile(posture.pose, (frames, 1, 1))
-    _move_arms(rotations, prosody, plan.placed, plan.rests, stock, sway, times, manner, rng)
-    lift = trunk.shrug_curve(plan.placed, times, manner, rng) + breath
+    holding = _move_arms(rotations, prosody, plan.placed, plan.rests, stock, sway, times, manner, rng)
+    lift = trunk.shrug_curve(plan.placed, times, manner, rng)
     for side in SIDES:
-        arms.help_with_clavicle(rotations, side, lift, manner)
+        arms.help_with_clavicle(rotations, side, 1 - holding[side], lift + 1.5 * breath, manner)
     hips = _move_trunk(rotations, prosody, plan.placed, plan.rests, stance, stock, sway, breath, times, manner, rng)
     hips = stance.hips + hips + hip_sway * [1.0, 0.0, 1.0]
     motion = _smooth(Motion(FPS, canonical(), hips, rotations))
-    return plant(motion, {s: at for s, (at, _) in stance.feet.items()}, {s: q for s, (_, q) in stance.feet.items()})
+    ankles, soles = ({s: feet[k] for s, feet in stance.feet.items()} for k in (0, 1))
+    return keep_out(plant(motion, ankles, soles))
 
 
 def _move_arms(
@@ -79,11 +81,12 @@ def _move_arms(
     times: Array,
     manner: Manner,
     rng: np.random.Generator,
-) -> None:
-    """Rests, idling, gestures and beats of both arms, in place."""
+) -> dict[str, Array]:
+    """Rests, idling, gestures and beats of both arms, in place; returns how far each holds on to something (F,)."""
     touching = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
     long = [span for span in spans if span[1] - span[0] > _QUIET]
     beats = arms.beats_of(prosody, [p.emphasis for p in plan], long)
+    holding = {}
     for side, rows in tracks(plan).items():
         joints = list(arm_joints(side))
         alive = np.repeat((1 - touching[side])[:, None], len(joints), axis=1)
@@ -91,7 +94,9 @@ def _move_arms(
         rotations[:, joints] = rot.mul(rotations[:, joints], own)
         arms.lay_echo(rotations, side, plan, 1 - touching[side], times, manner, rng)
         raised = arms.lay_arm(rotations, side, rows, times)
-        arms.add_beats(rotations, side, raised, touching[side], beats, times, manner, rng)
+        holding[side] = np.maximum(touching[side] * (1 - np.minimum(2 * raised, 1)), arms.self_touch(rows, times))
+        arms.add_beats(rotations, side, raised, holding[side], beats, times, manner, rng)
+    return holding
 
 
 def _move_trunk(
@@ -130,7 +135,9 @@ def _move_trunk(
     for (_, share), k in zip(_NECK, range(4, 7), strict=True):
         turns[:, k] = rot.mul(turns[:, k], _degrees(share * head))
     upright = rotations[:, joints]
-    upright[:, 0] = rot.swing_twist(upright[:, 0], np.array([1.0, 0.0, 0.0]))[1]  # the weight's own turns are the stance's
+    upright[:, 0] = rot.swing_twist(upright[:, 0], np.array([1.0, 0.0, 0.0]))[
+        1
+    ]  # the weight's own turns are the stance's
     rotations[:, joints] = rot.mul(upright, turns)
     path[:, 2] += 0.1 * pelvis[:, 0] + 0.12 * chest[:, 0]
     path[:, 0] += 0.1 * pelvis[:, 1]

@@ -156,9 +156,9 @@ def _shifts_of(clip: Clip) -> list[Shift]:
     moving = np.abs(velocity) > 2.5
     edges = np.flatnonzero(np.diff(np.concatenate([[0], moving.astype(int), [0]])))
     for a, b in zip(edges[::2], edges[1::2], strict=True):
-        a, b = max(a - 12, 0), min(b + 12, len(x))
-        if abs(x[b - 1] - x[a]) > _SHIFT_CM and b - a < _LONGEST_SHIFT * FPS:
-            shifts.append(_shift(f"{clip.name}:{a}", clip.motion.slice(a, b), x[a:b]))
+        begin, end = max(a - 12, 0), min(b + 12, len(x))
+        if abs(x[end - 1] - x[begin]) > _SHIFT_CM and end - begin < _LONGEST_SHIFT * FPS:
+            shifts.append(_shift(f"{clip.name}:{begin}", clip.motion.slice(begin, end), x[begin:end]))
     return shifts
 
 

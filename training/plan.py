@@ -110,9 +110,7 @@ class Repertoire:
         self.places = np.array([[at for at, _ in row] for row in peaks]).reshape(-1, len(SIDES), 3)
         self.turns = np.array([[turn for _, turn in row] for row in peaks]).reshape(-1, len(SIDES), 4)
 
-    def choose(
-        self, accent: Accent, phrase: Phrase, hands: _Hands, manner: Manner, rng: np.random.Generator
-    ) -> Unit:
+    def choose(self, accent: Accent, phrase: Phrase, hands: _Hands, manner: Manner, rng: np.random.Generator) -> Unit:
         """A unit of the size that loudness, prominence and manner ask for, by the hand that is likely next."""
         vigour = 0.35 * phrase.loudness + 0.3 * accent.loudness + 0.35 / (1 + np.exp(-1.2 * accent.prominence))
         wanted = (12 + 44 * vigour) * (0.45 + 0.55 * manner.liveliness) * (0.6 + 0.4 * manner.width)
@@ -188,9 +186,7 @@ def _until_rest(manner: Manner, rng: np.random.Generator) -> float:
     return float(rng.uniform(26, 48)) * (0.5 + 0.5 * manner.liveliness)
 
 
-def _draft(
-    unit: Unit, accent: Accent, phrase: Phrase, final: bool, manner: Manner, rng: np.random.Generator
-) -> _Draft:
+def _draft(unit: Unit, accent: Accent, phrase: Phrase, final: bool, manner: Manner, rng: np.random.Generator) -> _Draft:
     speed = rng.normal(1.02 + 0.25 * (accent.loudness - 0.5), 0.07) * manner.speed * (_FINAL_TEMPO if final else 1.0)
     size = rng.normal(0.92 + 0.12 * accent.loudness, 0.07) * (0.7 + 0.3 * manner.width)
     apex = accent.time + (_FINAL if final else _LATE)

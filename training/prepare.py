@@ -173,7 +173,13 @@ def prepare(
     for (clip, *_), made in zip(jobs, bar, strict=True):
         if len(made.audio) < SHORTEST_TOKENS:
             continue
-        row = {"manner": made.manner.to_json(), "start": at, "tokens": len(made.audio), "silent": clip.silent, "held_out": clip in held_out}
+        row = {
+            "manner": made.manner.to_json(),
+            "start": at,
+            "tokens": len(made.audio),
+            "silent": clip.silent,
+            "held_out": clip in held_out,
+        }
         rows.append(row | prosody_row(made.prosody))
         vectors.append(made.vectors)
         audio.append(made.audio)

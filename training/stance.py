@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def _carried(
     """Weight (F,), hips ahead (F,), detour (F, 2) up and ahead, and turns (F, 7, 4) of the trunk on the way."""
     weight, detour = np.full(len(times), legs[0].weight), np.zeros((len(times), 2))
     turns = rot.identity(len(times), len(TRUNK))
-    for before, leg in zip(legs, legs[1:], strict=False):
+    for before, leg in pairwise(legs):
         begin, end = np.searchsorted(times, (leg.start, leg.end))
         x = (times[begin:end] - leg.start) / (leg.end - leg.start)
         progress, scale = min_jerk(x), min(abs(leg.weight - before.weight), 1.0)
@@ -143,11 +144,11 @@ def _carried(
 def _stepped(
     posture: Posture, legs: Sequence[Leg], times: Array, manner: Manner, rng: np.random.Generator
 ) -> dict[str, tuple[Array, Array]]:
-    """Feet that stand still but for a small step now and then, taken by the free one once the other bears the weight."""
+    """Feet that stand still but for a small step now and then, taken by the one that bears no weight."""
     half = _HALF_WIDTH * float(rng.uniform(0.92, 1.12)) * (0.85 + 0.15 * manner.width)
     home, paths, pitch = {}, {}, {}
     for side in SIDES:
-        at, turn = posture.feet[side]
+        at, _ = posture.feet[side]
         home[side] = np.array([_SIGN[side] * half, at[1], float(np.clip(at[2], -2.5, 2.5))])
         paths[side] = np.tile(home[side], (len(times), 1))
         pitch[side] = np.zeros(len(times))

@@ -28,7 +28,7 @@ _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fa
 _PAUSE_RATE = 0.12  # how fast the conversation runs on where nobody speaks
 _AT_REST = 0.35  # of the trunk's share where the hands rest
 _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
-_CHEST = np.array([2.8, 4.6, 2.4])
+_CHEST = np.array([3.2, 5.2, 2.7])
 
 
 def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -109,7 +109,9 @@ def _voiced_between(prosody: Prosody, a: float, b: float) -> float:
     return sum(max(0.0, min(p.end, b) - max(p.start, a)) for p in prosody.phrases)
 
 
-def add_trunk_of_units(turns: Array, hips: Array, plan: Sequence[Placed], weights: Sequence[Array], times: Array) -> None:
+def add_trunk_of_units(
+    turns: Array, hips: Array, plan: Sequence[Placed], weights: Sequence[Array], times: Array
+) -> None:
     """The trunk's own part in each gesture, relative to the unit's rest, into turns (F, 7, 4) and hips (F, 3)."""
     for placed, weight in zip(plan, weights, strict=True):
         live = np.flatnonzero(weight > 1e-4)
@@ -183,9 +185,7 @@ def _side_of(stroke: Placed | None) -> float:
     return 1.0 if stroke.unit.sides == ("Right",) else -1.0
 
 
-def head_track(
-    prosody: Prosody, chest: Array, times: Array, manner: Manner, rng: np.random.Generator
-) -> Array:
+def head_track(prosody: Prosody, chest: Array, times: Array, manner: Manner, rng: np.random.Generator) -> Array:
     """Head against chest (F, 3) degrees: it keeps looking while the chest (F, 3) turns under it, looks away as a
     thought begins and comes back, moves with the melody, and nods after the accents."""
     away = list[Reach]()
@@ -202,7 +202,7 @@ def head_track(
         strong = [a for a in phrase.accents if a.prominence > 0.1]
         for accent in strong:
             if accent.time > (away[-1].at if away else 0) + 0.35 and rng.random() < 0.6:
-                goal = rng.standard_normal(3) * [2.4, 5.4, 2.8] * np.sqrt(manner.liveliness)
+                goal = rng.standard_normal(3) * [2.7, 6.0, 3.1] * np.sqrt(manner.liveliness)
                 away.append(Reach(accent.time + 0.08, float(rng.uniform(0.32, 0.5)), tuple(goal)))
         for accent in phrase.accents:
             span = near(times, accent.time, 1.0)
