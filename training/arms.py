@@ -23,7 +23,7 @@ _DEG = np.pi / 180
 _X, _Y, _Z = np.eye(3)
 _FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
 _SIGN = {"Left": 1.0, "Right": -1.0}
-_ECHO = (0.35, 0.65)  # share of a one-handed gesture that the other hand does too
+_ECHO = (0.4, 0.7)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
 _CHANGE = 1.15  # seconds from one rest to another
 _LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
@@ -125,7 +125,7 @@ def lay_echo(
     manner: Manner,
     rng: np.random.Generator,
 ) -> None:
-    """The hand that a gesture does not need goes along a little, from wherever it rests; `free` (F,): how far it may."""
+    """The hand that a gesture does not need goes along a little, as far as it is `free` (F,) of its rest."""
     joints = list(arm_joints(side))
     for placed in plan:
         share = rng.uniform(*_ECHO) * np.sqrt(manner.liveliness)
@@ -187,7 +187,7 @@ def add_beats(
     manner: Manner,
     rng: np.random.Generator,
 ) -> None:
-    """Beats of an arm that come down on (time, strength) syllables: of a raised hand, and small ones of a hand at rest."""
+    """Beats of an arm that come down on (time, strength) syllables; small ones of a hand at rest."""
     elbow, wrist, upper = (np.zeros(len(times)) for _ in range(3))
     for at, strength in accents:
         size = strength * rng.uniform(0.6, 1.3)
@@ -197,12 +197,12 @@ def add_beats(
         upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
     # a hand at rest beats a little too, unless it holds on to something
     up = gaussian_filter1d(raised * (1 - touching), 6)
-    share = (0.35 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
+    share = (0.45 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
     turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
     turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)
     # holds are never frozen
-    drift = 3 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
+    drift = 3.5 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
     for name in ("Arm", "ForeArm", "Hand"):
         j = canonical().index(side + name)
         rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))

@@ -28,8 +28,7 @@ from training.stance import Stance, stand
 from training.units import SIDES, TRUNK, Unit, arm_joints, trunk_joints
 from training.vocabulary import Rest
 
-_SPINE = ("Spine", "Spine1", "Spine2")
-_NECK = (("Neck", 0.25), ("Neck1", 0.25), ("Head", 0.5))
+_NECK = (0.25, 0.25, 0.5)  # of the head's turn, by neck, upper neck and head
 _RESTING_TALK = 0.4
 _TALK_SHARE = 0.55  # of the recorded conversation's turns: its feet were not planted
 _QUIET = 2.5  # seconds: hands that rest for longer do not beat
@@ -132,12 +131,11 @@ def _move_trunk(
     for k in range(1, 4):
         turns[:, k] = rot.mul(turns[:, k], _degrees(chest / 3))
     head = trunk.head_track(prosody, _chest_turn(turns), times, manner, rng)
-    for (_, share), k in zip(_NECK, range(4, 7), strict=True):
-        turns[:, k] = rot.mul(turns[:, k], _degrees(share * head))
+    for part, k in zip(_NECK, range(4, 7), strict=True):
+        turns[:, k] = rot.mul(turns[:, k], _degrees(part * head))
     upright = rotations[:, joints]
-    upright[:, 0] = rot.swing_twist(upright[:, 0], np.array([1.0, 0.0, 0.0]))[
-        1
-    ]  # the weight's own turns are the stance's
+    # the posture's own turning and tilting belonged to the leg that it stood on: the stance has its own
+    upright[:, 0] = rot.swing_twist(upright[:, 0], np.array([1.0, 0.0, 0.0]))[1]
     rotations[:, joints] = rot.mul(upright, turns)
     path[:, 2] += 0.1 * pelvis[:, 0] + 0.12 * chest[:, 0]
     path[:, 0] += 0.1 * pelvis[:, 1]

@@ -45,7 +45,9 @@ class Posture:
     def mirrored(self) -> Posture:
         still = Motion(FPS, canonical(), np.zeros((1, 3)), self.pose[None]).mirrored()
         other = {"Left": "Right", "Right": "Left"}
-        feet = {other[s]: (at * [-1.0, 1.0, 1.0], turn * _FLIP) for s, (at, turn) in self.feet.items()}
+        feet: dict[str, tuple[Array, Array]] = {
+            other[s]: (at * [-1.0, 1.0, 1.0], turn * _FLIP) for s, (at, turn) in self.feet.items()
+        }
         return Posture(f"{self.name}~", still.rotations[0], feet, self.hips * [-1.0, 1.0, 1.0])
 
 

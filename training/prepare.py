@@ -131,12 +131,13 @@ def _start_worker(stock: Stock) -> None:
 
 def _work(job: Job) -> Made:
     assert _STOCK is not None
-    return make_clip(job[0], _STOCK, *job[1:])
+    clip, seed, manner = job
+    return make_clip(clip, _STOCK, seed, manner)
 
 
 def _made(jobs: list[Job], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
-        yield from (make_clip(clip, stock, *how) for clip, *how in jobs)
+        yield from (make_clip(clip, stock, seed, manner) for clip, seed, manner in jobs)
         return
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(stock,)) as pool:
         yield from pool.map(_work, jobs)

@@ -28,13 +28,14 @@ _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fa
 _PAUSE_RATE = 0.12  # how fast the conversation runs on where nobody speaks
 _AT_REST = 0.35  # of the trunk's share where the hands rest
 _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
-_CHEST = np.array([3.2, 5.2, 2.7])
+_CHEST = np.array([3.5, 5.7, 3.0])
 
 
 def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Real idling (F, J, 4) and its quick hip sway (F, 3): pieces of idles, one over into the other."""
     at, fade = 0, int(1.2 * FPS)
-    rotations, path = np.empty((0, 0, 0)), np.empty((0, 3))
+    rotations: Array = np.empty((0, 0, 0))
+    path: Array = np.empty((0, 3))
     weights = np.array([len(i.sway) for i in idles], dtype=float)
     while at < frames:
         idle = idles[int(rng.choice(len(idles), p=weights / weights.sum()))]
@@ -202,7 +203,7 @@ def head_track(prosody: Prosody, chest: Array, times: Array, manner: Manner, rng
         strong = [a for a in phrase.accents if a.prominence > 0.1]
         for accent in strong:
             if accent.time > (away[-1].at if away else 0) + 0.35 and rng.random() < 0.6:
-                goal = rng.standard_normal(3) * [2.7, 6.0, 3.1] * np.sqrt(manner.liveliness)
+                goal = rng.standard_normal(3) * [2.9, 6.5, 3.3] * np.sqrt(manner.liveliness)
                 away.append(Reach(accent.time + 0.08, float(rng.uniform(0.32, 0.5)), tuple(goal)))
         for accent in phrase.accents:
             span = near(times, accent.time, 1.0)
@@ -214,7 +215,7 @@ def head_track(prosody: Prosody, chest: Array, times: Array, manner: Manner, rng
     look = settle(times, sorted(away, key=lambda r: r.at), (0.0, 0.0, 0.0))
     pitch = np.interp(times, np.arange(len(prosody.pitch)) / 100, prosody.pitch)
     look[:, 0] += nod * (0.7 + 0.3 * manner.liveliness) * rng.uniform(0.85, 1.15) - 0.35 * pitch
-    return look - chest * [0.55, 0.75, 0.8]
+    return look - chest * [0.6, 0.8, 0.85]
 
 
 def shrug_curve(plan: Sequence[Placed], times: Array, manner: Manner, rng: np.random.Generator) -> Array:
