@@ -61,21 +61,21 @@ def _own_rests(rests: Sequence[Rest], manner: Manner, rng: np.random.Generator) 
 
 
 def lay_rests(rotations: Array, rows: Sequence[Resting], times: Array) -> dict[str, Array]:
-    """Set the arms of `rotations` to their rests in place; returns per side how much a rest touches (F,)."""
-    touching = {}
+    """Set the arms of `rotations` to their rests in place; returns per side how held it is there (F,)."""
+    held = {}
     for side in SIDES:
         joints = list(arm_joints(side))
         pose = np.tile(rows[0].rest.arms[side], (len(times), 1, 1))
-        touch = np.full(len(times), float(rows[0].rest.touching))
+        touch = np.full(len(times), float(rows[0].rest.held))
         for row in rows[1:]:
             begin = int(np.searchsorted(times, row.at))
             share = min_jerk((times[begin:] - row.at) / _CHANGE)
             goal = np.broadcast_to(row.rest.arms[side], pose[begin:].shape)
             pose[begin:] = rot.slerp(pose[begin:], goal, np.repeat(share[:, None], len(joints), axis=1))
-            touch[begin:] += share * (float(row.rest.touching) - touch[begin:])
+            touch[begin:] += share * (float(row.rest.held) - touch[begin:])
         rotations[:, joints] = pose
-        touching[side] = touch
-    return touching
+        held[side] = touch
+    return held
 
 
 def sample_unit(placed: Placed, times: Array, joints: list[int]) -> Array:
@@ -181,7 +181,7 @@ def add_beats(
     rotations: Array,
     side: str,
     raised: Array,
-    touching: Array,
+    held: Array,
     accents: Sequence[tuple[float, float]],
     times: Array,
     manner: Manner,
@@ -196,8 +196,8 @@ def add_beats(
         wrist[span] += size * beat_curve(times[span], at - 0.12, 0.14)
         upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
     # a hand at rest beats a little too, unless it holds on to something
-    up = gaussian_filter1d(raised * (1 - touching), 6)
-    share = (0.45 * (1 - touching) * (1 - up) + up) * np.sqrt(manner.liveliness)
+    up = gaussian_filter1d(raised * (1 - held), 6)
+    share = (0.45 * (1 - held) * (1 - up) + up) * np.sqrt(manner.liveliness)
     turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
     turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)

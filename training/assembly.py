@@ -82,18 +82,18 @@ def _move_arms(
     rng: np.random.Generator,
 ) -> dict[str, Array]:
     """Rests, idling, gestures and beats of both arms, in place; returns how far each holds on to something (F,)."""
-    touching = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
+    held = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
     long = [span for span in spans if span[1] - span[0] > _QUIET]
     beats = arms.beats_of(prosody, [p.emphasis for p in plan], long)
     holding = {}
     for side, rows in tracks(plan).items():
         joints = list(arm_joints(side))
-        alive = np.repeat((1 - touching[side])[:, None], len(joints), axis=1)
+        alive = np.repeat((1 - held[side])[:, None], len(joints), axis=1)
         own = rot.slerp(rot.identity(*sway[:, joints].shape[:-1]), sway[:, joints], alive)
         rotations[:, joints] = rot.mul(rotations[:, joints], own)
-        arms.lay_echo(rotations, side, plan, 1 - touching[side], times, manner, rng)
+        arms.lay_echo(rotations, side, plan, 1 - held[side], times, manner, rng)
         raised = arms.lay_arm(rotations, side, rows, times)
-        holding[side] = np.maximum(touching[side] * (1 - np.minimum(2 * raised, 1)), arms.self_touch(rows, times))
+        holding[side] = np.maximum(held[side] * (1 - np.minimum(2 * raised, 1)), arms.self_touch(rows, times))
         arms.add_beats(rotations, side, raised, holding[side], beats, times, manner, rng)
     return holding
 

@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.notation import GestureSpec, load_yaml, parse_variant, vector
 from training.life import arms_of, mean_pose
 from training.motion_folder import Clip
-from training.units import Unit, collect_units
+from training.units import Unit, collect_units, hand_paths
 
 FOLDER = Path(__file__).with_name("rhythm")
+_RAISED, _ABOVE = 0.8, 5.0  # how held a raised hand is, and cm over the hips from which it is raised
 _MIRROR = np.array([1.0, 1.0, -1.0, -1.0])
 
 
@@ -28,18 +31,19 @@ _MIRROR = np.array([1.0, 1.0, -1.0, -1.0])
 class Rest:
     """Where the hands rest: local rotations (n, 4) of collar bone, arm and fingers (`arm_joints`) per side.
 
-    formal: 0 casual to 1 formal. touching: whether the hands hold each other or the body, and so go together.
+    formal: 0 casual to 1 formal. held: how little the arms may be moved along with the rest of the body: 1 where hands
+    hold each other or the body, less where they are raised, 0 where they hang.
     """
 
     name: str
     arms: dict[str, Array]
     formal: float = 0.5
-    touching: bool = False
+    held: float = 0.0
 
     def mirrored(self) -> Rest:
         other = {"Left": "Right", "Right": "Left"}
         return Rest(
-            f"{self.name}~", {other[s]: arm * _MIRROR for s, arm in self.arms.items()}, self.formal, self.touching
+            f"{self.name}~", {other[s]: arm * _MIRROR for s, arm in self.arms.items()}, self.formal, self.held
         )
 
 
@@ -59,7 +63,8 @@ def rests() -> list[Rest]:
     for name, row in _read("rests").items():
         compiled = _compile(name, row["move"], {}, 1)
         pose = compiled.motion.rotations[round(compiled.phases.stroke_end * compiled.motion.fps)]
-        found.append(Rest(name, arms_of(pose), float(row["formal"]), bool(compiled.contacts)))
+        held = 1.0 if compiled.contacts else _held(pose)
+        found.append(Rest(name, arms_of(pose), float(row["formal"]), held))
     return found + [rest.mirrored() for rest in found]
 
 
@@ -70,8 +75,14 @@ def rests_of(clips: Sequence[Clip]) -> list[Rest]:
         if clip.gesture == "":
             pose = mean_pose(clip.motion.rotations)
             crossed = "Crossed" in clip.name
-            found.append(Rest(clip.name, arms_of(pose), 0.35 if crossed else 0.5, crossed or "Hip" in clip.name))
+            found.append(Rest(clip.name, arms_of(pose), 0.35 if crossed else 0.5, 1.0 if crossed else _held(pose)))
     return found + [rest.mirrored() for rest in found]
+
+
+def _held(pose: Array) -> float:
+    """Of a pose (J, 4) without contact: whether a hand is above the hips."""
+    paths = hand_paths(Motion(60.0, canonical(), np.zeros((1, 3)), pose[None]))
+    return _RAISED if max(path[0, 1] for path in paths.values()) > _ABOVE else 0.0
 
 
 def hanging() -> Rest:
