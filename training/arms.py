@@ -197,7 +197,7 @@ def add_beats(
         upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
     # a hand at rest beats a little too, unless it holds on to something
     up = gaussian_filter1d(raised * (1 - held), 6)
-    share = (0.45 * (1 - held) * (1 - up) + up) * np.sqrt(manner.liveliness)
+    share = (0.6 * (1 - held) * (1 - up) + up) * np.sqrt(manner.liveliness)
     turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
     turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)

@@ -149,7 +149,7 @@ def _mask(sides: tuple[str, ...]) -> npt.NDArray[np.bool_]:
 
 def hands_wanted(manner: Manner, rng: np.random.Generator) -> tuple[str, ...]:
     """Which hands a phrase is likely to use."""
-    if rng.random() < 0.62:
+    if rng.random() < 0.66:
         return SIDES
     return ("Right",) if rng.random() < (1 + manner.hand) / 2 else ("Left",)
 

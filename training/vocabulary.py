@@ -23,7 +23,7 @@ from training.motion_folder import Clip
 from training.units import Unit, collect_units, hand_paths
 
 FOLDER = Path(__file__).with_name("rhythm")
-_RAISED, _ABOVE = 0.8, 5.0  # how held a raised hand is, and cm over the hips from which it is raised
+_RAISED, _ABOVE = 0.6, 5.0  # how held a raised hand is, and cm over the hips from which it is raised
 _MIRROR = np.array([1.0, 1.0, -1.0, -1.0])
 
 
@@ -42,9 +42,7 @@ class Rest:
 
     def mirrored(self) -> Rest:
         other = {"Left": "Right", "Right": "Left"}
-        return Rest(
-            f"{self.name}~", {other[s]: arm * _MIRROR for s, arm in self.arms.items()}, self.formal, self.held
-        )
+        return Rest(f"{self.name}~", {other[s]: arm * _MIRROR for s, arm in self.arms.items()}, self.formal, self.held)
 
 
 def strokes(variations: int, seed: int = 0) -> list[Unit]:
