@@ -1,6 +1,6 @@
 """Commands of the training.
 
-    python -m training starter --motion DIR --speech DIR [--speech DIR ...] -o DIR     everything, one after the other
+    python -m training starter --motion DIR ... --speech DIR ... -o DIR                everything, one after the other
     python -m training synthesise -o DIR [--piper VOICE.onnx]                          our sentences, spoken
     python -m training voices -o DIR                                                   two recordings to measure on
     python -m training table RECORDING ... [--motion DIR] [--weights DIR --name NAME]  the guide's table of motion
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config", type=Path, default=STARTER if name == "starter" else None, required=name != "starter"
         )
-        command.add_argument("--motion", help="folder with motion clips")
+        command.add_argument("--motion", action="append", help="folder with motion clips; may be given several times")
         command.add_argument("--speech", action="append", help="folder with speech; may be given several times")
         command.add_argument("--work", help="folder for the training set and checkpoints")
         command.add_argument("-o", "--out", help="folder for the weights")
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 def recipe_of(args: argparse.Namespace) -> Recipe:
     recipe = load_recipe(
         args.config,
-        motion=args.motion,
+        motion=tuple(args.motion) if args.motion else None,
         speech=tuple(args.speech) if args.speech else None,
         work=args.work,
         out=args.out,
@@ -82,7 +82,7 @@ def run_prepare(recipe: Recipe, args: argparse.Namespace, device: torch.device) 
     if not recipe.motion or not recipe.speech:
         raise UserError("A motion folder and at least one speech folder are needed.", hint="--motion DIR --speech DIR")
     if distributed.is_main():
-        made = prepare.prepare(recipe.motion, recipe.speech, recipe.folder("set"), recipe.prepare)
+        made = prepare.prepare(recipe.motion, recipe.speech, recipe.folder("set"), recipe.prepare, print)
         print(f"{made['seconds'] / 60:.1f} minutes in {len(made['clips'])} clips -> {recipe.folder('set')}")
     distributed.barrier()
 

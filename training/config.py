@@ -91,7 +91,7 @@ class Recipe:
     """A whole run. Paths are relative to where the command is started."""
 
     name: str = "starter"
-    motion: str = ""
+    motion: tuple[str, ...] = ()
     speech: tuple[str, ...] = ()
     work: str = "build/training"
     out: str = "build/weights"

@@ -8,7 +8,7 @@ the set was made of. Clips of the "silent" kind have nobody speaking.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,16 @@ from backend.models.scaler import Scaler
 from backend.speech import features
 from backend.speech.audio import Audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import PRESETS, Manner, limits
 from sg_blender_addon.core.rotations import Array
-from training.assembly import assemble
+from training.assembly import Stock, assemble
 from training.clips import SpeechClip, compose
+from training.life import collect_idles, collect_postures, collect_shifts, collect_talk
+from training.motion_folder import Clips, load_folders
 from training.prosody import RATE, Prosody, analyse
-from training.smartbody import load_clips
 from training.speech import Utterance, read_folder
-from training.units import Posture, Unit, collect_postures, collect_units
+from training.units import collect_units
+from training.vocabulary import hanging, rests, rests_of, strokes, touches
 
 SHORTEST_TOKENS = 16
 
@@ -42,44 +45,58 @@ class PrepareConfig:
     validation: float = 0.05  # share of clips held out
     seed: int = 1
     workers: int = 1
+    variations: int = 5  # of each family of our own notation
+    manner: str = ""  # as `Manner.parse` reads it; empty: every clip is somebody else
 
 
-@dataclass(frozen=True)
-class Material:
-    """What clips are assembled from."""
-
-    units: Sequence[Unit]
-    postures: Sequence[Posture]
-
-
-def material(motion_folder: str | Path, postures_wanted: int = 2) -> Material:
-    clips = load_clips(motion_folder)
-    units, postures = collect_units(clips), collect_postures(clips, postures_wanted)
-    if not units or not postures:
+def stock_of(clips: Clips, config: PrepareConfig) -> Stock:
+    """Everything that clips are assembled from: the folders' motion and our own notation."""
+    used = clips.used
+    units = collect_units(used) + strokes(config.variations) + touches(config.variations)
+    postures = collect_postures(used, config.postures)
+    if not collect_units(used) or not postures:
         raise UserError(
-            f"{motion_folder} has {len(units)} gestures and {len(postures)} postures; one of each is the least.",
+            f"The motion folders have {len(collect_units(used))} gestures and {len(postures)} postures; "
+            "one of each is the least.",
             hint="Gesture clips must start with hanging arms and move a hand by more than 9 cm.",
             code="no_motion",
         )
-    return Material(units, postures)
+    return Stock(
+        units,
+        postures,
+        collect_idles(used),
+        [hanging(), *rests_of(used), *rests()],
+        collect_shifts(used),
+        collect_talk(used),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """vectors (8 T, 219), audio (T, 437), and the prosody that the motion follows."""
+    """vectors (8 T, 219), audio (T, 437), the prosody that the motion follows, and who moves."""
 
     vectors: Array
     audio: Array
     prosody: Prosody
+    manner: Manner
 
 
-def make_clip(clip: SpeechClip, stock: Material, seed: int) -> Made:
+def somebody(rng: np.random.Generator) -> Manner:
+    """A speaker of their own: around the ordinary one, or around one of the presets."""
+    centre = [Manner(), Manner(), *PRESETS.values()][int(rng.integers(2 + len(PRESETS)))]
+    spread = {"liveliness": 0.15, "width": 0.1, "hand": 0.35, "formality": 0.15, "speed": 0.06}
+    values = {k: v + spread[k] * rng.standard_normal() for k, v in centre.to_json().items()}
+    return Manner(**{k: float(np.clip(v, *limits(k))) for k, v in values.items()})
+
+
+def make_clip(clip: SpeechClip, stock: Stock, seed: int, manner: Manner | None = None) -> Made:
     """Audio features and assembled motion of a clip."""
     rng = np.random.default_rng(seed)
     audio = features.extract(Audio.from_samples(clip.heard, RATE))
     prosody = analyse(clip.clean, clip.words)
-    motion = assemble(prosody, stock.units, stock.postures, FRAMES_PER_TOKEN * len(audio), rng)
-    return Made(to_vectors(motion).astype(np.float32), audio, prosody)
+    manner = manner or somebody(rng)
+    motion = assemble(prosody, stock, FRAMES_PER_TOKEN * len(audio), rng, manner)
+    return Made(to_vectors(motion).astype(np.float32), audio, prosody, manner)
 
 
 def prosody_row(prosody: Prosody) -> dict[str, Any]:
@@ -97,22 +114,30 @@ def prosody_row(prosody: Prosody) -> dict[str, Any]:
     }
 
 
-_STOCK: Material | None = None
+def report(clips: Clips) -> str:
+    """What was read, and what was left out and why."""
+    lines = [f"{len(clips.used)} motion clips are used, {len(clips.left_out)} are left out:"]
+    return "\n  ".join(lines + [str(row) for row in clips.left_out])
 
 
-def _start_worker(stock: Material) -> None:
+Job = tuple[SpeechClip, int, Manner | None]
+_STOCK: Stock | None = None
+
+
+def _start_worker(stock: Stock) -> None:
     global _STOCK  # noqa: PLW0603 - sent once per process instead of once per clip
     _STOCK = stock
 
 
-def _work(job: tuple[SpeechClip, int]) -> Made:
+def _work(job: Job) -> Made:
     assert _STOCK is not None
-    return make_clip(job[0], _STOCK, job[1])
+    clip, seed, manner = job
+    return make_clip(clip, _STOCK, seed, manner)
 
 
-def _made(jobs: list[tuple[SpeechClip, int]], stock: Material, workers: int) -> Iterator[Made]:
+def _made(jobs: list[Job], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
-        yield from (make_clip(clip, stock, seed) for clip, seed in jobs)
+        yield from (make_clip(clip, stock, seed, manner) for clip, seed, manner in jobs)
         return
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(stock,)) as pool:
         yield from pool.map(_work, jobs)
@@ -125,22 +150,37 @@ def choose_held_out(clips: Sequence[SpeechClip], share: float, rng: np.random.Ge
     return {spoken[i] for i in rng.permutation(len(spoken))[:count]}
 
 
-def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, config: PrepareConfig) -> dict[str, Any]:
-    """Make the training set in `out` and return its description."""
+def prepare(
+    motion: Sequence[str | Path],
+    speech: Sequence[str | Path],
+    out: str | Path,
+    config: PrepareConfig,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Make the training set in `out` and return its description; `say` is told which clips are left out and why."""
     utterances: list[Utterance] = [
         u for folder in speech for u in read_folder(folder, Path(out) / f"words-{Path(folder).name}.json")
     ]
-    stock = material(motion, config.postures)
+    clips_read = load_folders(motion)
+    say(report(clips_read))
+    stock = stock_of(clips_read, config)
+    manner = Manner.parse(config.manner) if config.manner else None
     rng = np.random.default_rng(config.seed)
     clips = compose(utterances, config.minutes, config.silence, rng)
     held_out = choose_held_out(clips, config.validation, rng)
-    jobs = [(clip, config.seed * 100_003 + i) for i, clip in enumerate(clips)]
+    jobs = [(clip, config.seed * 100_003 + i, manner) for i, clip in enumerate(clips)]
     vectors, audio, rows, at = list[Array](), list[Array](), list[dict[str, Any]](), 0
     bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
-    for (clip, _), made in zip(jobs, bar, strict=True):
+    for (clip, *_), made in zip(jobs, bar, strict=True):
         if len(made.audio) < SHORTEST_TOKENS:
             continue
-        row = {"start": at, "tokens": len(made.audio), "silent": clip.silent, "held_out": clip in held_out}
+        row = {
+            "manner": made.manner.to_json(),
+            "start": at,
+            "tokens": len(made.audio),
+            "silent": clip.silent,
+            "held_out": clip in held_out,
+        }
         rows.append(row | prosody_row(made.prosody))
         vectors.append(made.vectors)
         audio.append(made.audio)
@@ -157,8 +197,14 @@ def prepare(motion: str | Path, speech: Sequence[str | Path], out: str | Path, c
         audio,
         rows,
         {
+            "clips": len(clips_read.used),
+            "left_out": [str(row) for row in clips_read.left_out],
             "gestures": len(stock.units),
             "postures": len(stock.postures),
+            "rests": len(stock.rests),
+            "idles": len(stock.idles),
+            "weight_shifts": len(stock.shifts),
+            "conversations": len(stock.talks),
             "utterances": len(utterances),
             "speech_seconds": round(sum(len(u.samples) for u in utterances) / RATE, 1),
             "utterances_with_words": sum(bool(u.words) for u in utterances),

@@ -30,7 +30,7 @@ from training.prosody import RATE
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SENTENCES = Path(__file__).with_name("sentences.txt")
-FLITE_VOICES = ("awb", "rms", "slt", "kal16")
+FLITE_VOICES = ("awb", "rms", "kal16")  # slt is kept for measuring: no training hears it
 
 
 @dataclass(frozen=True, eq=False)

@@ -337,7 +337,8 @@ def parse_gesture(data: Any, where: str, shared: Mapping[str, Record]) -> Gestur
     if not isinstance(data["variants"], list) or len(data["variants"]) < 2:
         raise fail(where, "at least two variants are needed.")
     variants = tuple(
-        _variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}") for i, v in enumerate(data["variants"])
+        parse_variant(v, i + 1, data["move"], shared, f"{where}, variant {i + 1}")
+        for i, v in enumerate(data["variants"])
     )
     return GestureSpec(
         data["id"],
@@ -352,7 +353,8 @@ def parse_gesture(data: Any, where: str, shared: Mapping[str, Record]) -> Gestur
     )
 
 
-def _variant(data: Any, index: int, moves: Any, shared: Mapping[str, Record], where: str) -> VariantSpec:
+def parse_variant(data: Any, index: int, moves: Any, shared: Mapping[str, Record], where: str) -> VariantSpec:
+    """A variant of the movement `moves`; UserError says what is wrong and where."""
     data = data or {}
     _known(data, {"hand", "size", "tempo", "times", "place", "elbow", "move", "change"}, where)
     hand = str(data.get("hand", "right"))

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from training.prepare import material
+from training.motion_folder import load_folders
+from training.prepare import PrepareConfig, stock_of
 
 from . import synthetic
 
@@ -23,4 +24,4 @@ def speech_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stock(motion_folder):
-    return material(motion_folder)
+    return stock_of(load_folders([motion_folder]), PrepareConfig(variations=1))

@@ -10,8 +10,8 @@ import soundfile
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from training.assembly import min_jerk
-from training.smartbody import T_FRAMES, _frame
+from training.curves import min_jerk
+from training.rigs import SMARTBODY, Rig
 
 FPS = 30.0
 RATE = 16000
@@ -54,12 +54,12 @@ def idle(seconds: float = 4.0) -> Motion:
     return motion
 
 
-def as_source(motion: Motion) -> dict[str, np.ndarray]:
+def as_source(motion: Motion, rig: Rig = SMARTBODY) -> dict[str, np.ndarray]:
     """A canonical motion in the source's own joints, axes and units."""
     skeleton = motion.skeleton
-    joints = [i for i, n in enumerate(skeleton.names) if n in T_FRAMES]
+    joints = [i for i, n in enumerate(skeleton.names) if n in rig.joints]
     where = {j: k for k, j in enumerate(joints)}
-    frame = {j: _frame(*T_FRAMES[skeleton.names[j]][1:]) for j in joints}
+    frame = {j: rig.joints[skeleton.names[j]].frame for j in joints}
     positions, world = motion.forward_kinematics()
     rest = skeleton.rest_positions()
     parents, offsets, local = [], [], []
@@ -72,7 +72,7 @@ def as_source(motion: Motion) -> dict[str, np.ndarray]:
         offsets.append(rest[j] * 0 if p < 0 else rot.rotate(rot.inverse(frame[p]), rest[j] - rest[p]) / 100)
         local.append(turned if p < 0 else rot.mul(rot.inverse(rot.mul(world[:, p], frame[p])), turned))
     return {
-        "names": np.array([T_FRAMES[skeleton.names[j]][0] for j in joints]),
+        "names": np.array([rig.joints[skeleton.names[j]].source for j in joints]),
         "parents": np.array(parents),
         "offsets": np.array(offsets),
         "q": rot.to_xyzw(np.stack(local, axis=1)),

@@ -1,13 +1,15 @@
-"""Assembled co-speech: gestures on the stress, rest in silence, still feet, no jumps."""
+"""Assembled co-speech: gestures on the stress, rest in silence, a body that takes part, no jumps."""
 
 import numpy as np
 import pytest
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.timeline import Word
-from training.assembly import assemble, min_jerk
-from training.measures import foot_sliding, hands, joint_speeds, rest_in_silence
+from training.assembly import assemble
+from training.curves import min_jerk
+from training.measures import hands, joint_speeds, rest_in_silence
 from training.plan import make_plan, tracks
 from training.prosody import analyse
 
@@ -22,8 +24,8 @@ def prosody():
     return analyse(synthetic.bursts(TIMES, 13.0, LOUD))
 
 
-def assembled(prosody, stock, seed=1):
-    return assemble(prosody, stock.units, stock.postures, round(prosody.seconds * 60), np.random.default_rng(seed))
+def assembled(prosody, stock, seed=1, manner=None):
+    return assemble(prosody, stock, round(prosody.seconds * 60), np.random.default_rng(seed), manner)
 
 
 def test_stress_is_found_where_it_is(prosody):
@@ -58,40 +60,58 @@ def test_silence_has_no_phrases(sound):
     assert analyse(sound.astype(np.float32)).phrases == ()
 
 
+def planned(prosody, stock, seed=0, manner=None):
+    return make_plan(prosody, stock.units, manner or Manner(), np.random.default_rng(seed))
+
+
 def test_strokes_fall_on_stressed_syllables(prosody, stock):
-    plan = make_plan(prosody, stock.units, np.random.default_rng(0))
-    accents = {round(a.time, 3) for p in prosody.phrases for a in p.accents}
-    assert len(plan) >= 4 and all(round(p.emphasis, 3) in accents for p in plan)
-    assert all(p.start < p.emphasis < p.leave and 0.85 <= p.speed <= 1.9 for p in plan)
-    motion = assembled(prosody, stock)
-    away = np.linalg.norm(hands(motion) - hands(motion)[:1], axis=-1).max(axis=1)
-    plan = make_plan(prosody, stock.units, np.random.default_rng(0))
-    for placed in plan:
-        assert np.interp(placed.emphasis, np.arange(len(motion)) / 60, away) > 8
+    plan = planned(prosody, stock).placed
+    accents = np.array([a.time for p in prosody.phrases for a in p.accents])
+    assert len(plan) >= 4 and all(np.abs(accents - p.emphasis).min() < 0.06 for p in plan)
+    assert all(p.start < p.emphasis < p.leave and 0.8 <= p.speed <= 1.9 for p in plan)
+    loud = [np.abs(LOUD - p.emphasis).min() < 0.06 for p in plan]
+    assert np.mean(loud) > 0.6
+
+
+def test_the_apex_is_late_and_earlier_where_a_phrase_ends(prosody, stock):
+    last = {p.accents[-1].time for p in prosody.phrases}
+    accents = np.array([a.time for p in prosody.phrases for a in p.accents])
+    for seed in range(8):
+        for placed in planned(prosody, stock, seed).placed:
+            at = float(accents[np.abs(accents - placed.emphasis).argmin()])
+            assert (placed.emphasis < at) == (at in last)
 
 
 def test_each_arm_gets_its_own_gestures(prosody, stock):
-    plan = make_plan(prosody, stock.units, np.random.default_rng(3))
-    for side, rows in tracks(plan).items():
+    for side, rows in tracks(planned(prosody, stock, 3).placed).items():
         assert all(side in row.unit.sides for row in rows)
+
+
+def test_hand_leads_as_the_manner_says(prosody, stock):
+    def share(hand):
+        sides = [p.unit.sides for s in range(12) for p in planned(prosody, stock, s, Manner(hand=hand)).placed]
+        return np.mean([s == ("Right",) for s in sides]) - np.mean([s == ("Left",) for s in sides])
+
+    assert share(1.0) > 0.15 and share(-1.0) < -0.15
 
 
 def test_hands_rest_in_silence(prosody, stock):
     facts = rest_in_silence(assembled(prosody, stock), prosody)
-    assert facts["height_silence_cm"] < 6 < facts["height_speech_cm"]
-    assert facts["speed_silence_cm_s"] < 4 < facts["speed_speech_cm_s"]
-    silent = analyse(np.zeros(80000, np.float32))
-    motion = assembled(silent, stock)
-    assert np.linalg.norm(hands(motion) - hands(motion)[:1], axis=-1).max() < 6
+    assert facts["height_silence_cm"] < facts["height_speech_cm"]
+    assert facts["speed_silence_cm_s"] < 6 < facts["speed_speech_cm_s"]
+
+
+def test_nobody_gestures_where_nobody_speaks(stock):
+    silent = analyse(np.zeros(160000, np.float32))
+    assert not [p for p in planned(silent, stock).placed if not p.unit.self_touch]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_feet_stand_and_nothing_pops(prosody, stock, seed):
+def test_nothing_pops(prosody, stock, seed):
     motion = assembled(prosody, stock, seed)
-    assert foot_sliding(motion) < 1e-6
     speeds = joint_speeds(motion)
-    assert speeds.max() < 900
-    assert np.abs(np.diff(speeds, axis=0)).max() < 150  # degrees/s from one frame to the next
+    assert speeds.max() < 1200
+    assert np.abs(np.diff(speeds, axis=0)).max() < 300  # degrees/s from one frame to the next
     assert np.allclose(np.linalg.norm(motion.rotations, axis=-1), 1.0)
 
 
@@ -101,9 +121,10 @@ def test_same_seed_same_motion(prosody, stock):
 
 
 def test_units_know_hand_size_and_height(stock):
-    assert len(stock.units) == 6  # three and their mirror images
-    low = next(u for u in stock.units if u.name.endswith("BeatLowLf01"))
-    both = next(u for u in stock.units if u.name.endswith("BeatHighBt01"))
+    captured = [u for u in stock.units if u.name.startswith("Test/")]
+    assert len(captured) == 6  # three and their mirror images
+    low = next(u for u in captured if u.name.endswith("BeatLowLf01"))
+    both = next(u for u in captured if u.name.endswith("BeatHighBt01"))
     assert low.sides == ("Left",) and both.sides == ("Left", "Right") and low.size < both.size
     assert low.begin < low.emphasis < low.leave and low.emphasis == pytest.approx(1.0, abs=0.05)
     image = low.mirrored()
@@ -116,6 +137,31 @@ def test_postures_hang_and_come_in_pairs(stock):
     assert [p.name for p in stock.postures] == ["Test@Idle01", "Test@Idle01~"]
     arm = canonical().index("LeftArm")
     assert np.degrees(rot.angle(stock.postures[0].pose[arm])) == pytest.approx(np.degrees(1.35), abs=1.5)
+
+
+def turning(motion, joint="Hips"):
+    return joint_speeds(motion)[:, motion.skeleton.index(joint)]
+
+
+def test_the_pelvis_talks_along_and_calms_down(stock):
+    """No sway that goes on by itself: where nobody speaks it turns less than half as much."""
+    times = np.r_[np.arange(0.5, 20.0, 0.3), np.arange(32.0, 50.0, 0.3)]
+    speech = analyse(synthetic.bursts(times, 62.0, times[1::3]))
+    motion = assembled(speech, stock, 4)
+    speed = turning(motion)
+    seconds = np.arange(len(speed)) / 60
+    talking = (seconds > 1) & (seconds < 20) | (seconds > 32) & (seconds < 50)
+    silent = (seconds > 22) & (seconds < 31) | (seconds > 52)
+    assert np.median(speed[talking]) > 2.5
+    assert np.median(speed[silent]) < 0.5 * np.median(speed[talking])
+
+
+def test_liveliness_moves_the_whole_body(prosody, stock):
+    def speed(liveliness):
+        motions = [assembled(prosody, stock, s, Manner(liveliness=liveliness)) for s in (1, 2)]
+        return [np.mean([turning(m, joint).mean() for m in motions]) for joint in ("Hips", "Spine2", "Head")]
+
+    assert all(calm < lively for calm, lively in zip(speed(0.5), speed(1.6), strict=True))
 
 
 def test_minimum_jerk_starts_and_ends_still():

@@ -118,7 +118,7 @@ def test_set_is_aligned_and_describes_itself(made):
     audio = np.load(folder / "work" / "set" / "audio.npy")
     assert len(vectors) == 8 * len(audio) == 8 * sum(c["tokens"] for c in about["clips"])
     assert vectors.shape[1] == 219 and audio.shape[1] == 437 and np.all(audio[:, 436] == 0)
-    assert about["made_of"]["gestures"] == 6 and about["made_of"]["utterances"] == 3
+    assert about["made_of"]["clips"] == 4 and about["made_of"]["left_out"] == [] and about["made_of"]["utterances"] == 3
 
 
 def test_resume_goes_on_where_it_stopped(made, tmp_path):

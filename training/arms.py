@@ -1,0 +1,253 @@
+"""Arms over a way of standing: rests that change, gestures over them, beats of raised hands, clavicles that help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.manner import Manner
+from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.skeleton import canonical
+from training.curves import beat_curve, min_jerk, near, wander
+from training.motion_folder import FPS
+from training.plan import Placed
+from training.prosody import Prosody
+from training.units import SIDES, arm_joints
+from training.vocabulary import Rest
+
+_DEG = np.pi / 180
+_X, _Y, _Z = np.eye(3)
+_FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
+_SIGN = {"Left": 1.0, "Right": -1.0}
+_ECHO = (0.4, 0.7)  # share of a one-handed gesture that the other hand does too
+_RAISED_CM = 35.0  # a gesture of this size has the whole arm
+_CHANGE = 1.15  # seconds from one rest to another
+_LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
+
+
+@dataclass(frozen=True, eq=False)
+class Resting:
+    """Which rest the arms go back to, from when; seconds."""
+
+    at: float
+    rest: Rest
+
+
+def rest_plan(
+    spans: Sequence[tuple[float, float]], rests: Sequence[Rest], manner: Manner, rng: np.random.Generator
+) -> list[Resting]:
+    """A speaker has a few rests and goes from one to another: the next one is taken as the hands come down."""
+    own = _own_rests(rests, manner, rng)
+    rows = [Resting(-np.inf, own[0])]
+    long = [span for span in spans if span[1] - span[0] > 2.5]
+    for a, _ in long:
+        if a > 2.0:
+            others = [r for r in own if r.name != rows[-1].rest.name]
+            if others and rng.random() < 0.75:
+                rows.append(Resting(a - 1.1, others[int(rng.integers(len(others)))]))
+    return rows
+
+
+def _own_rests(rests: Sequence[Rest], manner: Manner, rng: np.random.Generator) -> list[Rest]:
+    """Up to six rests that suit a manner, in a random order."""
+    weights = np.array([np.exp(-(((r.formal - manner.formality) / 0.4) ** 2)) for r in rests])
+    count = min(6, len(rests))
+    chosen = rng.choice(len(rests), size=count, replace=False, p=weights / weights.sum())
+    return [rests[int(i)] for i in chosen]
+
+
+def lay_rests(rotations: Array, rows: Sequence[Resting], times: Array) -> dict[str, Array]:
+    """Set the arms of `rotations` to their rests in place; returns per side how held it is there (F,)."""
+    held = {}
+    for side in SIDES:
+        joints = list(arm_joints(side))
+        pose = np.tile(rows[0].rest.arms[side], (len(times), 1, 1))
+        touch = np.full(len(times), float(rows[0].rest.held))
+        for row in rows[1:]:
+            begin = int(np.searchsorted(times, row.at))
+            share = min_jerk((times[begin:] - row.at) / _CHANGE)
+            goal = np.broadcast_to(row.rest.arms[side], pose[begin:].shape)
+            pose[begin:] = rot.slerp(pose[begin:], goal, np.repeat(share[:, None], len(joints), axis=1))
+            touch[begin:] += share * (float(row.rest.held) - touch[begin:])
+        rotations[:, joints] = pose
+        held[side] = touch
+    return held
+
+
+def sample_unit(placed: Placed, times: Array, joints: list[int]) -> Array:
+    """The unit's local rotations (F, len(joints), 4) at clip times, scaled in size about its own rest."""
+    source = placed.unit.motion.rotations[:, joints]
+    place = np.clip(placed.local(times) * FPS, 0, len(source) - 1)
+    low = np.minimum(place.astype(int), len(source) - 2)
+    pose = rot.slerp(source[low], source[low + 1], (place - low)[:, None])
+    if abs(placed.size - 1) < 1e-3:
+        return pose
+    first = np.broadcast_to(source[:1], pose.shape)
+    return rot.slerp(first, pose, np.full(pose.shape[:-1], placed.size))
+
+
+def weight_of(placed: Placed, times: Array) -> Array:
+    """How far the arm belongs to this gesture: in before the stroke, out from `leave` on."""
+    lead = placed.emphasis - placed.start
+    if placed.chained:
+        ramp = np.clip(0.8 * lead, 0.3, 0.65)
+        begin, end = placed.emphasis - 0.05 - ramp, placed.emphasis - 0.05
+    else:
+        begin, end = placed.start - 0.12, placed.start + 0.6 * lead
+    out = 0.8 + 0.004 * placed.unit.size
+    return min_jerk((times - begin) / (end - begin)) * (1 - min_jerk((times - placed.leave) / out))
+
+
+def lay_arm(rotations: Array, side: str, rows: Sequence[Placed], times: Array) -> Array:
+    """Compose the gestures of one arm over `rotations` in place; returns how raised the arm is (F,)."""
+    joints = list(arm_joints(side))
+    raised = np.zeros(len(times))
+    for placed, span, weight in _layers(rows, times):
+        pose = sample_unit(placed, times[span], joints)
+        share = np.repeat(weight[:, None], len(joints), axis=1)
+        rotations[span, joints[0] : joints[-1] + 1] = rot.slerp(
+            rotations[span, joints[0] : joints[-1] + 1], pose, share
+        )
+        raised[span] = np.maximum(raised[span], weight * min(placed.unit.size / _RAISED_CM, 1.0))
+    return raised
+
+
+def lay_echo(
+    rotations: Array,
+    side: str,
+    plan: Sequence[Placed],
+    free: Array,
+    times: Array,
+    manner: Manner,
+    rng: np.random.Generator,
+) -> None:
+    """The hand that a gesture does not need goes along a little, as far as it is `free` (F,) of its rest."""
+    joints = list(arm_joints(side))
+    for placed in plan:
+        share = rng.uniform(*_ECHO) * np.sqrt(manner.liveliness)
+        if side in placed.unit.sides or placed.unit.self_touch:
+            continue
+        begin, end = np.searchsorted(times, (placed.start - 0.3, placed.leave + 1.3))
+        part = times[begin:end]
+        pose = sample_unit(replace(placed, unit=placed.unit.mirrored()), part, joints)
+        delta = rot.mul(rot.inverse(pose[:1]), pose)
+        weight = share * weight_of(replace(placed, chained=False), part) * free[begin:end]
+        own = rot.slerp(rot.identity(*delta.shape[:-1]), delta, np.repeat(weight[:, None], len(joints), axis=1))
+        rotations[begin:end, joints] = rot.mul(rotations[begin:end, joints], own)
+
+
+def _layers(rows: Sequence[Placed], times: Array) -> Iterator[tuple[Placed, slice, Array]]:
+    """Each gesture of an arm with its span and its weight there (n,) over what lies below it."""
+    for i, placed in enumerate(rows):
+        last = rows[i + 1].emphasis if i + 1 < len(rows) and rows[i + 1].chained else placed.leave
+        begin, end = np.searchsorted(times, (placed.start - 1.5, max(last, placed.leave) + 2.0))
+        part = times[begin:end]
+        weight = weight_of(placed, part)
+        if i + 1 < len(rows) and rows[i + 1].chained and len(part):
+            # once the next gesture has the arm, this one is hidden: it must be gone before the next one retracts
+            kept = np.where(part > placed.leave, _kept(placed, part, weight), weight)
+            weight = np.where(part > rows[i + 1].emphasis, 0.0, kept)
+        live = np.flatnonzero(weight > 1e-4)
+        if len(live):
+            yield placed, slice(int(begin + live[0]), int(begin + live[-1]) + 1), weight[live[0] : live[-1] + 1]
+
+
+def _kept(placed: Placed, times: Array, weight: Array) -> Array:
+    """A gesture overtaken by a chained one does not fall meanwhile."""
+    return np.maximum(weight, weight[np.searchsorted(times, placed.leave) - 1] * (times <= placed.leave + 0.6))
+
+
+def self_touch(rows: Sequence[Placed], times: Array) -> Array:
+    """How far (F,) an arm belongs to a self-touch: 0 nowhere, 1 fully."""
+    held = np.zeros(len(times))
+    for placed in rows:
+        if placed.unit.self_touch:
+            begin, end = np.searchsorted(times, (placed.start - 0.5, placed.leave + 1.5))
+            held[begin:end] = np.maximum(held[begin:end], weight_of(placed, times[begin:end]))
+    return held
+
+
+def turn(rotations: Array, name: str, axis: Array, angle: Array) -> None:
+    """Turn a joint about a local axis by `angle` (F,) radians, in place."""
+    j = canonical().index(name)
+    rotations[:, j] = rot.mul(rotations[:, j], rot.from_axis_angle(axis, angle))
+
+
+def add_beats(
+    rotations: Array,
+    side: str,
+    raised: Array,
+    held: Array,
+    accents: Sequence[tuple[float, float]],
+    times: Array,
+    manner: Manner,
+    rng: np.random.Generator,
+) -> None:
+    """Beats of an arm that come down on (time, strength) syllables; small ones of a hand at rest."""
+    elbow, wrist, upper = (np.zeros(len(times)) for _ in range(3))
+    for at, strength in accents:
+        size = strength * rng.uniform(0.6, 1.3)
+        span = near(times, at, 0.7)
+        elbow[span] += size * beat_curve(times[span], at - 0.16, 0.15)
+        wrist[span] += size * beat_curve(times[span], at - 0.12, 0.14)
+        upper[span] += size * beat_curve(times[span], at - 0.18, 0.16)
+    # a hand at rest beats a little too, unless it holds on to something
+    up = gaussian_filter1d(raised * (1 - held), 6)
+    share = (0.6 * (1 - held) * (1 - up) + up) * np.sqrt(manner.liveliness)
+    turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
+    turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
+    turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)
+    # holds are never frozen
+    drift = 3.5 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
+    for name in ("Arm", "ForeArm", "Hand"):
+        j = canonical().index(side + name)
+        rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
+
+
+def help_with_clavicle(rotations: Array, side: str, free: Array, lifted: Array, manner: Manner) -> None:
+    """The collar bone rises and comes forward with the upper arm, where that is `free` (F,) to be moved along, and by
+    `lifted` (F,) degrees: shrugs and breath. In place."""
+    sign = _SIGN[side]
+    j = canonical().index(side + "Arm")
+    bone = rot.rotate(rotations[:, j], sign * _X)
+    raised = np.degrees(np.arcsin(np.clip(bone[:, 1], -1, 1))) + 75.0  # hanging arms are 75 degrees below the T pose
+    ahead = np.degrees(np.arctan2(bone[:, 2], np.maximum(sign * bone[:, 0], 0.25)))
+    smooth = gaussian_filter1d(free, 0.1 * FPS, mode="nearest")
+    lift = _LIFT * smooth * np.clip(raised, -10, 120) + lifted
+    forward = _FORWARD * smooth * np.clip(ahead, -30, 80)
+    vector = np.stack([np.zeros(len(lift)), -sign * forward, sign * lift], axis=-1)
+    smooth = gaussian_filter1d(vector * _DEG * (0.8 + 0.2 * manner.liveliness), 2.0, axis=0, mode="nearest")
+    k = canonical().index(side + "Shoulder")
+    rotations[:, k] = rot.mul(rot.from_rotation_vector(smooth), rotations[:, k])
+
+
+def hand_in_chest(rotations: Array, side: str) -> Array:
+    """Hand path (F, 3), cm, from the chest joint and in its frame."""
+    skeleton = canonical()
+    place = np.zeros((len(rotations), 3))
+    world = rot.identity(len(rotations))
+    for name in ("Shoulder", "Arm", "ForeArm", "Hand"):
+        j = skeleton.index(side + name)
+        place = place + rot.rotate(world, skeleton.offsets[j])
+        world = rot.mul(world, rotations[:, j])
+    return place
+
+
+def beats_of(
+    prosody: Prosody, strokes: Sequence[float], quiet: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """(time, strength) of every syllable that hands mark; less where a stroke falls anyway, none in `quiet` spans."""
+    return [
+        (a.time, float(np.clip(0.4 + 0.6 * a.prominence, 0.0, 1.6)) * (0.4 if _close(a.time, strokes) else 1.0))
+        for phrase in prosody.phrases
+        for a in phrase.accents
+        if a.prominence > -0.9 and not any(start < a.time < end for start, end in quiet)
+    ]
+
+
+def _close(time: float, strokes: Sequence[float]) -> bool:
+    return any(abs(time - s) < 0.09 for s in strokes)

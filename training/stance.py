@@ -1,0 +1,182 @@
+"""Standing while talking: weight that goes from leg to leg and stays there, small steps, soft knees, planted feet.
+
+The hips' place is said between the feet: -1 over the right foot, 1 over the left one. Shifts begin where speech breaks
+and take their time course from real ones. Nothing here sways by itself: what idles do is laid over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.manner import Manner
+from sg_blender_addon.core.rotations import Array
+from training.curves import Reach, min_jerk, settle
+from training.life import Posture, Shift
+from training.motion_folder import FPS
+from training.prosody import Prosody
+from training.units import SIDES, TRUNK
+
+_OTHER = {"Left": "Right", "Right": "Left"}
+_SIGN = {"Left": 1.0, "Right": -1.0}
+_BREAK = 0.35  # seconds of pause that let the weight go over
+_STEP_SECONDS = 0.55
+_STEP_LIFT = 3.2  # cm
+_ANKLE_PITCH = 11.0  # degrees the heel rises first
+_KNEE_SOFT = 1.2  # cm by which the hips hang below straight legs
+_TILT, _TURN = 4.2, -3.0  # degrees of pelvis at full weight on the left leg: that hip up, and turned to it
+_HALF_WIDTH = 10.8  # cm from the middle to an ankle: people who talk stand narrower than people who wait
+_UP, _LEFT = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
+
+
+@dataclass(frozen=True)
+class Leg:
+    """From `start` to `end` (s) the weight goes to `weight` (-1..1); then it stays."""
+
+    start: float
+    end: float
+    weight: float
+    ahead: float  # cm of the hips before the middle of the feet, beside the posture's own
+
+
+@dataclass(frozen=True, eq=False)
+class Stance:
+    """hips (F, 3) cm; turns (F, 7, 4) of `TRUNK`; feet: ankle paths (F, 3) and world turns (F, 4) by side."""
+
+    hips: Array
+    turns: Array
+    feet: dict[str, tuple[Array, Array]]
+    legs: tuple[Leg, ...]
+
+
+def stand(
+    prosody: Prosody, posture: Posture, shifts: Sequence[Shift], frames: int, manner: Manner, rng: np.random.Generator
+) -> Stance:
+    """A clip's standing."""
+    times = np.arange(frames) / FPS
+    legs = shift_plan(prosody, frames / FPS, manner, rng)
+    weight, ahead, detour, turns = _carried(legs, shifts, times, rng)
+    feet = _stepped(posture, legs, times, manner, rng)
+    places = {s: at for s, (at, _) in feet.items()}
+    share = ((1 + weight) / 2)[:, None]
+    hips = (1 - share) * places["Right"] + share * places["Left"]
+    hips[:, 1] = posture.hips[1] - _KNEE_SOFT + detour[:, 0]
+    hips[:, 2] += np.clip(posture.hips[2], 2.0, 5.0) + ahead + detour[:, 1]
+    turns[:, 0] = rot.mul(turns[:, 0], _leaning_on(weight))
+    level = rot.from_rotation_vector(np.radians(np.outer(weight, [0.0, -0.25 * _TURN, -0.3 * _TILT])))
+    for k in (1, 2, 3):  # the shoulders stay level
+        turns[:, k] = rot.mul(turns[:, k], level)
+    return Stance(hips, turns, feet, tuple(legs))
+
+
+def _leaning_on(weight: Array) -> Array:
+    return rot.from_rotation_vector(np.radians(np.outer(weight, [0.0, _TURN, _TILT])))
+
+
+def breaks(prosody: Prosody, seconds: float) -> list[float]:
+    """Instants at which somebody who talks may change the leg: where pauses begin, and any time in long silence."""
+    ends = [0.0, *(p.end for p in prosody.phrases)]
+    starts = [*(p.start for p in prosody.phrases), seconds]
+    found = []
+    for a, b in zip(ends, starts, strict=True):
+        if b - a > _BREAK:
+            found += list(np.arange(a - 0.1, b, 2.5))
+    return found
+
+
+def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.Generator) -> list[Leg]:
+    """The legs of a clip: where the weight is, from when; the first is where it begins (start = end = 0)."""
+    side = float(rng.choice([-1.0, 1.0]))
+    legs = [Leg(0.0, 0.0, side * float(rng.uniform(0.38, 0.52)), float(rng.normal(0, 0.6)))]
+    possible = breaks(prosody, seconds)
+    at = 0.0
+    while True:
+        at += float(rng.gamma(4.0, 2.3) + 3.2) / np.sqrt(manner.liveliness)
+        near = [b for b in possible if abs(b - at) < 2.2 and b > legs[-1].end + 2.4]
+        start = min(near, key=lambda b: abs(b - at), default=at)
+        if start < legs[-1].end + 2.4:
+            continue
+        if start > seconds - 2.5:
+            return legs
+        now = legs[-1].weight
+        to_middle = abs(now) > 0.3 and rng.random() < 0.12 + 0.3 * manner.formality
+        if to_middle:
+            goal = float(rng.normal(0, 0.1))
+        else:
+            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(0.38, 0.53)
+        length = float(rng.uniform(1.1, 1.7)) / np.sqrt(manner.speed)
+        legs.append(Leg(start, start + length, float(goal), float(rng.normal(0, 0.9))))
+        at = start + length
+
+
+def _carried(
+    legs: Sequence[Leg], shifts: Sequence[Shift], times: Array, rng: np.random.Generator
+) -> tuple[Array, Array, Array, Array]:
+    """Weight (F,), hips ahead (F,), detour (F, 2) up and ahead, and turns (F, 7, 4) of the trunk on the way."""
+    weight, detour = np.full(len(times), legs[0].weight), np.zeros((len(times), 2))
+    turns = rot.identity(len(times), len(TRUNK))
+    for before, leg in pairwise(legs):
+        begin, end = np.searchsorted(times, (leg.start, leg.end))
+        x = (times[begin:end] - leg.start) / (leg.end - leg.start)
+        progress, scale = min_jerk(x), min(abs(leg.weight - before.weight), 1.0)
+        if shifts:
+            shift = shifts[int(rng.integers(len(shifts)))]
+            rows = x * (len(shift.progress) - 1)
+            # real time courses, held to still ends
+            progress = 0.5 * progress + 0.5 * np.interp(rows, np.arange(len(shift.progress)), shift.progress)
+            edge = min_jerk(np.minimum(x, 1 - x) / 0.2)
+            detour[begin:end] = scale * edge[:, None] * shift.detour[np.round(rows).astype(int)]
+            own = shift.turns[np.round(rows).astype(int)]
+            if leg.weight < before.weight:  # shifts are kept as ways to the left foot
+                own = own * np.array([1.0, 1.0, -1.0, -1.0])
+            share = np.repeat((0.8 * scale * edge)[:, None], len(TRUNK), axis=1)
+            turns[begin:end] = rot.slerp(rot.identity(*own.shape[:-1]), own, share)
+        weight[begin:end] = before.weight + progress * (leg.weight - before.weight)
+        weight[end:] = leg.weight
+    moves = [Reach(leg.end, leg.end - leg.start, (leg.ahead,)) for leg in legs[1:]]
+    return weight, settle(times, moves, (legs[0].ahead,))[:, 0], detour, turns
+
+
+def _stepped(
+    posture: Posture, legs: Sequence[Leg], times: Array, manner: Manner, rng: np.random.Generator
+) -> dict[str, tuple[Array, Array]]:
+    """Feet that stand still but for a small step now and then, taken by the one that bears no weight."""
+    half = _HALF_WIDTH * float(rng.uniform(0.92, 1.12)) * (0.85 + 0.15 * manner.width)
+    home, paths, pitch = {}, {}, {}
+    for side in SIDES:
+        at, _ = posture.feet[side]
+        home[side] = np.array([_SIGN[side] * half, at[1], float(np.clip(at[2], -2.5, 2.5))])
+        paths[side] = np.tile(home[side], (len(times), 1))
+        pitch[side] = np.zeros(len(times))
+    for leg in legs[1:]:
+        rate = 0.16 * manner.liveliness * (1.15 - 0.5 * manner.formality)
+        if abs(leg.weight) < 0.36 or rng.random() > rate:
+            continue
+        free = "Right" if leg.weight > 0 else "Left"
+        goal = home[free] + np.array([rng.uniform(-2.5, 4.0) * _SIGN[free], 0.0, rng.uniform(-5.0, 6.0)])
+        start = leg.end - 0.25
+        begin, end = np.searchsorted(times, (start, start + _STEP_SECONDS))
+        if end >= len(times):
+            continue
+        x = (times[begin:end] - start) / _STEP_SECONDS
+        path = paths[free]
+        before = path[begin].copy()
+        # lifted before it travels and down after it has arrived: a foot on the floor does not slide
+        path[begin:end] += min_jerk((x - 0.12) / 0.76)[:, None] * (goal - before)
+        path[begin:end, 1] += _STEP_LIFT * np.sin(np.pi * x) ** 2
+        path[end:] = goal
+        pitch[free][begin:end] += _ANKLE_PITCH * np.sin(2 * np.pi * min_jerk(x)) * np.where(x < 0.5, 1.0, 0.35)
+    return {s: (paths[s], rot.mul(_flat(posture.feet[s][1]), _heel(pitch[s]))) for s in SIDES}
+
+
+def _flat(turn: Array) -> Array:
+    """The foot's turn about the vertical only: soles lie on the floor."""
+    return rot.swing_twist(turn, _UP)[1]
+
+
+def _heel(degrees: Array) -> Array:
+    return rot.from_axis_angle(_LEFT, np.radians(degrees))
