@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
     checks: tuple[tuple[str, bool, Callable[[], str]], ...] = (
         ("python", True, _python),
         ("packages", True, _packages),
+        ("audio analysis", True, _analysis),
         ("weights", True, _weights),
         ("library", True, _library),
         ("speech recognition", False, _recognition),
@@ -74,6 +75,12 @@ def _packages() -> str:
             "missing_package",
         )
     return f"all {len(REQUIRED)} required packages; torch {importlib.metadata.version('torch')}"
+
+
+def _analysis() -> str:
+    from backend.speech.compiled import librosa
+
+    return f"librosa {librosa().__version__}, compiled for this machine"
 
 
 def _weights() -> str:

@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
     spoken.add_argument("--prompts", type=Path, default=voices.PROMPTS, help="where the telephone prompts (.g722) are")
     measured = commands.add_parser("table", help="measure assembled motion and weights, and write the guide's table")
     measured.add_argument("recordings", nargs="*", type=Path, metavar="RECORDING", help="without any, only the table")
-    measured.add_argument("--motion", help="folder with motion clips, for the assembled columns")
+    measured.add_argument(
+        "--motion", action="append", default=[], help="folder with motion clips, for the assembled columns; several"
+    )
     measured.add_argument("--weights", action="append", default=[], help="weights folder; may be given several times")
     measured.add_argument("--name", action="append", default=[], help="heading for each of the weights")
     measured.add_argument("--guide", type=Path, default=table.GUIDE)

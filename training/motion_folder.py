@@ -29,7 +29,7 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
-from SG_dataset.rest import rest_pose
+from SG_dataset.compiler.rest import rest_pose
 from training.legs import plant
 from training.rigs import LEFT, Rig, rig_of
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from backend.speech.compiled import librosa
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.timeline import Word
 
@@ -131,7 +131,7 @@ def _decibels(samples: Array) -> tuple[Array, Array]:
 
     The second tells stress: a stressed vowel is louder above all in its upper part (Sluijter and van Heuven 1996).
     """
-    spectrum = np.abs(librosa.stft(samples.astype(np.float32), n_fft=512, hop_length=HOP)) ** 2
+    spectrum = np.abs(librosa().stft(samples.astype(np.float32), n_fft=512, hop_length=HOP)) ** 2
     low, high = int(_BAND[0] * 512 / RATE), int(_BAND[1] * 512 / RATE)
     band = spectrum[low:high] / 512
     kilohertz = np.arange(low, high)[:, None] * RATE / 512 / 1000
@@ -140,7 +140,7 @@ def _decibels(samples: Array) -> tuple[Array, Array]:
 
 
 def _pitch(samples: Array, voiced: npt.NDArray[np.bool_]) -> Array:
-    f0 = librosa.yin(samples.astype(np.float32), fmin=65, fmax=400, sr=RATE, frame_length=1024, hop_length=HOP)[
+    f0 = librosa().yin(samples.astype(np.float32), fmin=65, fmax=400, sr=RATE, frame_length=1024, hop_length=HOP)[
         : len(voiced)
     ]
     f0 = np.pad(f0, (0, len(voiced) - len(f0)), mode="edge")

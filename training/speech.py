@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from backend.speech.compiled import librosa
 from backend.speech.forced_alignment import RIGHT, aligner
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.rotations import Array
@@ -94,7 +94,7 @@ def _texts_of(folder: Path) -> dict[str, str]:
 def _load(path: Path) -> Array:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
-    return mono if rate == RATE else np.asarray(librosa.resample(mono, orig_sr=rate, target_sr=RATE))
+    return mono if rate == RATE else np.asarray(librosa().resample(mono, orig_sr=rate, target_sr=RATE))
 
 
 def _words_of(folder: Path) -> dict[str, tuple[Word, ...]]:

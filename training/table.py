@@ -17,10 +17,13 @@ from backend.pipeline import generate
 from backend.resources import Resources
 from backend.speech.audio import Audio, load_audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.protocol import GenerateSettings
+from training.assembly import Stock
 from training.clips import SpeechClip
-from training.prepare import Material, make_clip, material
+from training.motion_folder import load_folders
+from training.prepare import PrepareConfig, make_clip, stock_of
 
 MEASURED = Path(__file__).with_name("measured.json")
 GUIDE = Path(__file__).parents[1] / "docs" / "training.md"
@@ -29,11 +32,12 @@ SEED = 0
 
 
 def columns(
-    recordings: Sequence[Path], motion: str | None, weights: Sequence[tuple[str, str]]
+    recordings: Sequence[Path], motion: Sequence[str], weights: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """Measure and keep a column for each recording: of motion assembled from the folder `motion`, and of each (name,
+    """Measure and keep a column for each recording: of motion assembled from the folders `motion`, and of each (name,
     folder) of weights. Yields the columns' names and what they are."""
-    stock, resources = material(motion) if motion else None, Resources()
+    stock = stock_of(load_folders(motion), PrepareConfig()) if motion else None
+    resources = Resources()
     for path in recordings:
         audio = load_audio(path)
         speech, minutes = Speech.of(audio), f"{audio.seconds / 60:.1f} minutes of {path.stem}"
@@ -45,10 +49,10 @@ def columns(
             yield name, about
 
 
-def assembled(audio: Audio, stock: Material, seed: int) -> Motion:
-    """Motion by the rules that make the training set, from the sound alone."""
+def assembled(audio: Audio, stock: Stock, seed: int) -> Motion:
+    """Motion of an ordinary speaker by the rules that make the training set, from the sound alone."""
     samples = audio.samples
-    return to_motion(make_clip(SpeechClip(samples, samples, ()), stock, seed).vectors)
+    return to_motion(make_clip(SpeechClip(samples, samples, ()), stock, seed, Manner()).vectors)
 
 
 def generated(audio: Audio, weights: str, seed: int, resources: Resources) -> Motion:
@@ -76,5 +80,5 @@ def write(guide: Path = GUIDE) -> None:
     before, found, rest = old.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not found or not ended:
-        raise UserError(f"{guide.name} has no place for the table.", f"Put {BEGIN} and {END} into it.", "bad_guide")
+        raise UserError(f"{guide.name} has no place for the table.", f"Put {BEGIN} and {END} into it.", "bad_manifest")
     guide.write_text(f"{before}{BEGIN}\n\n{markdown()}\n\n{END}{after}", "utf-8")

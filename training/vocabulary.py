@@ -17,7 +17,8 @@ from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Compiled, compile_variant
-from SG_dataset.notation import GestureSpec, load_yaml, parse_variant, vector
+from SG_dataset.notation.read import load_yaml, parse_variant, vector
+from SG_dataset.notation.records import GestureSpec
 from training.life import arms_of, mean_pose
 from training.motion_folder import Clip
 from training.units import Unit, collect_units, hand_paths
@@ -85,7 +86,7 @@ def _held(pose: Array) -> float:
 
 def hanging() -> Rest:
     """Both hands at the sides, as the library's clips begin and end."""
-    from SG_dataset.rest import rest_pose
+    from SG_dataset.compiler.rest import rest_pose
 
     return Rest("at_sides", arms_of(rest_pose()[1]), 0.5)
 

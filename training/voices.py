@@ -76,7 +76,7 @@ def _prompts(folder: Path) -> Iterator[Array]:
 def _read_aloud() -> Iterator[Array]:
     """The text's sentences by flite."""
     if shutil.which("flite") is None:
-        raise UserError("flite is not installed.", "Debian: apt install flite.", "no_flite")
+        raise UserError("flite is not installed.", "Debian: apt install flite.", "missing_package")
     return _spoken(re.split(r"(?<=[.?!])\s+", TEXT.read_text("utf-8").strip()))
 
 

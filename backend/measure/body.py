@@ -103,7 +103,7 @@ def body_of(motion: Motion) -> Body:
     index, fingers = parts_of(motion.skeleton.names)
     times = np.arange(int((len(motion) - 1) * FPS / motion.fps) + 1) / FPS
     if len(times) < FPS:
-        raise UserError("The motion is shorter than a second.", "Measure a longer one.", "too_short")
+        raise UserError("The motion is shorter than a second.", "Measure a longer one.", "motion_too_short")
     known = motion.skeleton.same_as(canonical())
     joints = list(index.values())
     places, turns, ends, depths = list[Array](), list[Array](), list[Array](), list[Array]()

@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{passed} frozen or too short clips passed over", file=sys.stderr)
     if (arguments.audio or arguments.report) and len(clips) != 1:
         raise UserError(
-            "A recording and a report belong to one motion.", f"Give one motion instead of {len(clips)}.", "bad_option"
+            "A recording and a report belong to one motion.",
+            f"Give one, not {len(clips)}.",
+            "bad_settings",
         )
     speech = _speech(arguments.audio)
     joins = joins_of(_report(arguments.report)) if arguments.report else None
@@ -75,5 +77,5 @@ def _report(path: str) -> Any:
         return json.loads(Path(path).read_text("utf-8"))["segments"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{Path(path).name} is not a report.", "Give a REPORT.json that `generate` wrote.", "bad_report"
+            f"{Path(path).name} is not a report.", "Give a REPORT.json that `generate` wrote.", "bad_manifest"
         ) from error

@@ -61,7 +61,7 @@ def joins_of(segments: Any) -> tuple[float, ...]:
         return tuple(sorted(float(s[edge]) for s in segments for edge in ("start", "end")))
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(
-            "The report's segments cannot be read.", "Give one that `generate` wrote.", "bad_report"
+            "The report's segments cannot be read.", "Give one that `generate` wrote.", "bad_manifest"
         ) from error
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.speech.audio import FEATURE_RATE, Audio
+from backend.speech.compiled import librosa
 from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.storage import blocks, empty
@@ -111,6 +112,7 @@ def extract(audio: Audio, progress: Progress | None = None) -> Floats32:
 
     Raises `Cancelled` between blocks when `progress` says so.
     """
+    librosa((progress or Progress()).span(0.0, 0.05))  # compiled before it is imported anywhere below
     y, count = _prepared(audio)
     signal = _Signal(y, progress)
     loudness, percussive_db, harmonic = signal.spectra()
@@ -147,27 +149,22 @@ def _prepared(audio: Audio) -> tuple[Floats32, int]:
 
 def _mfcc(mel_power: Floats32) -> tuple[Floats32, Floats32]:
     """(T, 20) MFCC and (T, 20) deltas of a (128, T) mel power spectrogram."""
-    import librosa
-
     reference = max(float(mel_power.max()), REFERENCE_FLOOR)
-    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel_power, ref=reference), n_mfcc=20)
-    return mfcc.T, librosa.feature.delta(mfcc, width=3).T
+    mfcc = librosa().feature.mfcc(S=librosa().power_to_db(mel_power, ref=reference), n_mfcc=20)
+    return mfcc.T, librosa().feature.delta(mfcc, width=3).T
 
 
 def _onset(percussive_power: Floats32) -> NDArray[np.float64]:
-    import librosa
     from librosa.onset import onset_strength
 
     envelope = onset_strength(
-        S=librosa.power_to_db(percussive_power), sr=FEATURE_RATE, hop_length=HOP, aggregate=np.median
+        S=librosa().power_to_db(percussive_power), sr=FEATURE_RATE, hop_length=HOP, aggregate=np.median
     )
     return np.asarray(envelope, np.float64)
 
 
 def _tempogram(onset: NDArray[np.float64], count: int) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
     """Blocks (start, stop, (384, stop - start)); float64, since the last lags are divided by next to nothing later."""
-    import librosa
-
     padded = np.pad(onset, TEMPO_WINDOW // 2, mode="linear_ramp", end_values=0)
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
@@ -175,7 +172,7 @@ def _tempogram(onset: NDArray[np.float64], count: int) -> Iterator[tuple[int, in
         yield (
             start,
             stop,
-            librosa.feature.tempogram(
+            librosa().feature.tempogram(
                 onset_envelope=piece, sr=FEATURE_RATE, hop_length=HOP, win_length=TEMPO_WINDOW, center=False
             ),
         )
@@ -225,7 +222,6 @@ class _Signal:
 
         One short-time spectrum serves the mel bands and the median-filter separation (Fitzgerald 2010).
         """
-        import librosa
         from librosa.decompose import hpss
 
         mel = np.zeros((128, self.rows), np.float32)
@@ -233,15 +229,15 @@ class _Signal:
         harmonic = empty(self.y.shape)
         for start, stop, first, last in self.blocks(harmonic):
             piece = self._piece(self.y, first, last)
-            spectrum = librosa.stft(piece, n_fft=N_FFT, hop_length=HOP)
+            spectrum = librosa().stft(piece, n_fft=N_FFT, hop_length=HOP)
             inside = slice(start - first, stop - first)
             mel[:, start:stop] = _mel_basis() @ np.square(np.abs(spectrum[:, inside]))
             kept, struck = hpss(spectrum)
             kept_y, struck_y = (
-                librosa.istft(s, n_fft=N_FFT, hop_length=HOP, length=len(piece)) for s in (kept, struck)
+                librosa().istft(s, n_fft=N_FFT, hop_length=HOP, length=len(piece)) for s in (kept, struck)
             )
             percussive_mel[:, start:stop] = _mel_basis() @ np.square(
-                np.abs(librosa.stft(struck_y, n_fft=N_FFT, hop_length=HOP)[:, inside])
+                np.abs(librosa().stft(struck_y, n_fft=N_FFT, hop_length=HOP)[:, inside])
             )
             end = len(self.y) if stop == self.rows else stop * HOP
             harmonic[start * HOP : end] = kept_y[(start - first) * HOP : end - first * HOP]
@@ -250,12 +246,10 @@ class _Signal:
 
     def chroma(self, harmonic: Floats32) -> Floats32:
         """(12, T) constant-Q chroma over 5 octaves, each row's largest 1."""
-        import librosa
-
         tuning = self._tuning(harmonic)
         out = np.zeros((12, self.rows), np.float32)
         for start, stop, first, last in self.blocks(harmonic):
-            piece = librosa.feature.chroma_cqt(
+            piece = librosa().feature.chroma_cqt(
                 y=self._piece(harmonic, first, last), sr=FEATURE_RATE, hop_length=HOP, n_octaves=5, tuning=tuning
             )
             out[:, start:stop] = piece[:, start - first : stop - first]
@@ -264,12 +258,10 @@ class _Signal:
 
     def _tuning(self, harmonic: Floats32) -> float:
         """Deviation from A440 in bins, from the stronger half of the clip's spectral peaks (as librosa does it)."""
-        import librosa
-
         pitches: list[NDArray[Any]] = []
         strengths: list[NDArray[Any]] = []
         for start, stop, first, last in self.blocks(harmonic):
-            pitch, strength = librosa.piptrack(y=self._piece(harmonic, first, last), sr=FEATURE_RATE, n_fft=N_FFT)
+            pitch, strength = librosa().piptrack(y=self._piece(harmonic, first, last), sr=FEATURE_RATE, n_fft=N_FFT)
             inside = slice(start - first, stop - first)
             found = pitch[:, inside] > 0
             pitches.append(pitch[:, inside][found])
@@ -278,4 +270,6 @@ class _Signal:
         pitch, strength = np.concatenate(pitches), np.concatenate(strengths)
         if not len(pitch):
             return 0.0
-        return float(librosa.pitch_tuning(pitch[strength >= np.median(strength)], resolution=0.01, bins_per_octave=36))
+        return float(
+            librosa().pitch_tuning(pitch[strength >= np.median(strength)], resolution=0.01, bins_per_octave=36)
+        )

@@ -99,5 +99,5 @@ def _refuse(why: str) -> UserError:
     return UserError(
         f"The manner is not understood: {why}.",
         f'Write a preset ({known}), numbers ("width=1.2"), or both: "calm,width=1.2".',
-        "bad_manner",
+        "bad_settings",
     )

@@ -35,7 +35,7 @@ def test_text_changes_a_preset():
 def test_what_cannot_be_read_is_explained(text, words):
     with pytest.raises(UserError, match=words) as caught:
         Manner.parse(text)
-    assert "calm" in caught.value.hint and caught.value.code == "bad_manner"
+    assert "calm" in caught.value.hint and caught.value.code == "bad_settings"
 
 
 def test_json_comes_back_the_same():
