@@ -35,7 +35,6 @@ from training.rigs import LEFT, Rig, rig_of
 
 SOURCE_FPS = 30.0
 FPS = 60.0
-SYNC_POINTS = ("ready", "strokeStart", "emphasis", "stroke", "relax")
 NEAR_COPY = 0.9  # wrist correlation from which a clip counts as a copy of the one that its index row names
 SEATED_CM = 75.0  # hips lower than this at the start
 SHORTEST_FRAMES = 20

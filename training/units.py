@@ -71,12 +71,6 @@ class Unit:
             self.self_touch,
         )
 
-    def trunk_turning(self) -> float:
-        """Median turning speed of the hips over the gesture, degrees/s: how much of the body takes part."""
-        hips = self.trunk_delta[:, 0]
-        turns = rot.angle(rot.mul(rot.inverse(hips[:-1]), hips[1:]))
-        return float(np.degrees(np.median(turns)) * FPS)
-
 
 def hand_paths(motion: Motion) -> dict[str, Array]:
     """Hand positions (F, 3) relative to the hips, cm, per side."""
