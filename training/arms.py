@@ -9,14 +9,16 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.manner import Manner
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
-from training.curves import beat_curve, min_jerk, near, wander
+from training.curves import beat_curve, near, wander
 from training.motion_folder import FPS
 from training.plan import Placed
 from training.prosody import Prosody
-from training.units import SIDES, arm_joints
+from training.units import arm_joints
 from training.vocabulary import Rest
 
 _DEG = np.pi / 180
@@ -60,7 +62,7 @@ def _own_rests(rests: Sequence[Rest], manner: Manner, rng: np.random.Generator) 
     return [rests[int(i)] for i in chosen]
 
 
-def lay_rests(rotations: Array, rows: Sequence[Resting], times: Array) -> dict[str, Array]:
+def lay_rests(rotations: Floats, rows: Sequence[Resting], times: Floats) -> dict[str, Floats]:
     """Set the arms of `rotations` to their rests in place; returns per side how held it is there (F,)."""
     held = {}
     for side in SIDES:
@@ -69,7 +71,7 @@ def lay_rests(rotations: Array, rows: Sequence[Resting], times: Array) -> dict[s
         touch = np.full(len(times), float(rows[0].rest.held))
         for row in rows[1:]:
             begin = int(np.searchsorted(times, row.at))
-            share = min_jerk((times[begin:] - row.at) / _CHANGE)
+            share = minimum_jerk((times[begin:] - row.at) / _CHANGE)
             goal = np.broadcast_to(row.rest.arms[side], pose[begin:].shape)
             pose[begin:] = rot.slerp(pose[begin:], goal, np.repeat(share[:, None], len(joints), axis=1))
             touch[begin:] += share * (float(row.rest.held) - touch[begin:])
@@ -78,7 +80,7 @@ def lay_rests(rotations: Array, rows: Sequence[Resting], times: Array) -> dict[s
     return held
 
 
-def sample_unit(placed: Placed, times: Array, joints: list[int]) -> Array:
+def sample_unit(placed: Placed, times: Floats, joints: list[int]) -> Floats:
     """The unit's local rotations (F, len(joints), 4) at clip times, scaled in size about its own rest."""
     source = placed.unit.motion.rotations[:, joints]
     place = np.clip(placed.local(times) * FPS, 0, len(source) - 1)
@@ -90,7 +92,7 @@ def sample_unit(placed: Placed, times: Array, joints: list[int]) -> Array:
     return rot.slerp(first, pose, np.full(pose.shape[:-1], placed.size))
 
 
-def weight_of(placed: Placed, times: Array) -> Array:
+def weight_of(placed: Placed, times: Floats) -> Floats:
     """How far the arm belongs to this gesture: in before the stroke, out from `leave` on."""
     lead = placed.emphasis - placed.start
     if placed.chained:
@@ -99,10 +101,10 @@ def weight_of(placed: Placed, times: Array) -> Array:
     else:
         begin, end = placed.start - 0.12, placed.start + 0.6 * lead
     out = 0.8 + 0.004 * placed.unit.size
-    return min_jerk((times - begin) / (end - begin)) * (1 - min_jerk((times - placed.leave) / out))
+    return minimum_jerk((times - begin) / (end - begin)) * (1 - minimum_jerk((times - placed.leave) / out))
 
 
-def lay_arm(rotations: Array, side: str, rows: Sequence[Placed], times: Array) -> Array:
+def lay_arm(rotations: Floats, side: str, rows: Sequence[Placed], times: Floats) -> Floats:
     """Compose the gestures of one arm over `rotations` in place; returns how raised the arm is (F,)."""
     joints = list(arm_joints(side))
     raised = np.zeros(len(times))
@@ -117,11 +119,11 @@ def lay_arm(rotations: Array, side: str, rows: Sequence[Placed], times: Array) -
 
 
 def lay_echo(
-    rotations: Array,
+    rotations: Floats,
     side: str,
     plan: Sequence[Placed],
-    free: Array,
-    times: Array,
+    free: Floats,
+    times: Floats,
     manner: Manner,
     rng: np.random.Generator,
 ) -> None:
@@ -140,7 +142,7 @@ def lay_echo(
         rotations[begin:end, joints] = rot.mul(rotations[begin:end, joints], own)
 
 
-def _layers(rows: Sequence[Placed], times: Array) -> Iterator[tuple[Placed, slice, Array]]:
+def _layers(rows: Sequence[Placed], times: Floats) -> Iterator[tuple[Placed, slice, Floats]]:
     """Each gesture of an arm with its span and its weight there (n,) over what lies below it."""
     for i, placed in enumerate(rows):
         last = rows[i + 1].emphasis if i + 1 < len(rows) and rows[i + 1].chained else placed.leave
@@ -156,12 +158,12 @@ def _layers(rows: Sequence[Placed], times: Array) -> Iterator[tuple[Placed, slic
             yield placed, slice(int(begin + live[0]), int(begin + live[-1]) + 1), weight[live[0] : live[-1] + 1]
 
 
-def _kept(placed: Placed, times: Array, weight: Array) -> Array:
+def _kept(placed: Placed, times: Floats, weight: Floats) -> Floats:
     """A gesture overtaken by a chained one does not fall meanwhile."""
     return np.maximum(weight, weight[np.searchsorted(times, placed.leave) - 1] * (times <= placed.leave + 0.6))
 
 
-def self_touch(rows: Sequence[Placed], times: Array) -> Array:
+def self_touch(rows: Sequence[Placed], times: Floats) -> Floats:
     """How far (F,) an arm belongs to a self-touch: 0 nowhere, 1 fully."""
     held = np.zeros(len(times))
     for placed in rows:
@@ -171,19 +173,19 @@ def self_touch(rows: Sequence[Placed], times: Array) -> Array:
     return held
 
 
-def turn(rotations: Array, name: str, axis: Array, angle: Array) -> None:
+def turn(rotations: Floats, name: str, axis: Floats, angle: Floats) -> None:
     """Turn a joint about a local axis by `angle` (F,) radians, in place."""
     j = canonical().index(name)
     rotations[:, j] = rot.mul(rotations[:, j], rot.from_axis_angle(axis, angle))
 
 
 def add_beats(
-    rotations: Array,
+    rotations: Floats,
     side: str,
-    raised: Array,
-    held: Array,
+    raised: Floats,
+    held: Floats,
     accents: Sequence[tuple[float, float]],
-    times: Array,
+    times: Floats,
     manner: Manner,
     rng: np.random.Generator,
 ) -> None:
@@ -208,7 +210,7 @@ def add_beats(
         rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
 
 
-def help_with_clavicle(rotations: Array, side: str, free: Array, lifted: Array, manner: Manner) -> None:
+def help_with_clavicle(rotations: Floats, side: str, free: Floats, lifted: Floats, manner: Manner) -> None:
     """The collar bone rises and comes forward with the upper arm, where that is `free` (F,) to be moved along, and by
     `lifted` (F,) degrees: shrugs and breath. In place."""
     sign = _SIGN[side]
@@ -225,7 +227,7 @@ def help_with_clavicle(rotations: Array, side: str, free: Array, lifted: Array, 
     rotations[:, k] = rot.mul(rot.from_rotation_vector(smooth), rotations[:, k])
 
 
-def hand_in_chest(rotations: Array, side: str) -> Array:
+def hand_in_chest(rotations: Floats, side: str) -> Floats:
     """Hand path (F, 3), cm, from the chest joint and in its frame."""
     skeleton = canonical()
     place = np.zeros((len(rotations), 3))

@@ -13,9 +13,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from training import arms, trunk
 from training.contact import keep_out
@@ -25,7 +26,7 @@ from training.motion_folder import FPS
 from training.plan import Placed, make_plan, tracks
 from training.prosody import Prosody
 from training.stance import Stance, stand
-from training.units import SIDES, TRUNK, Unit, arm_joints, trunk_joints
+from training.units import TRUNK_JOINTS, Unit, arm_joints, trunk_joints
 from training.vocabulary import Rest
 
 _NECK = (0.25, 0.25, 0.5)  # of the head's turn, by neck, upper neck and head
@@ -71,16 +72,16 @@ def assemble(
 
 
 def _move_arms(
-    rotations: Array,
+    rotations: Floats,
     prosody: Prosody,
     plan: Sequence[Placed],
     spans: Sequence[tuple[float, float]],
     stock: Stock,
-    sway: Array,
-    times: Array,
+    sway: Floats,
+    times: Floats,
     manner: Manner,
     rng: np.random.Generator,
-) -> dict[str, Array]:
+) -> dict[str, Floats]:
     """Rests, idling, gestures and beats of both arms, in place; returns how far each holds on to something (F,)."""
     held = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
     long = [span for span in spans if span[1] - span[0] > _QUIET]
@@ -99,18 +100,18 @@ def _move_arms(
 
 
 def _move_trunk(
-    rotations: Array,
+    rotations: Floats,
     prosody: Prosody,
     plan: Sequence[Placed],
     spans: Sequence[tuple[float, float]],
     stance: Stance,
     stock: Stock,
-    sway: Array,
-    breath: Array,
-    times: Array,
+    sway: Floats,
+    breath: Floats,
+    times: Floats,
     manner: Manner,
     rng: np.random.Generator,
-) -> Array:
+) -> Floats:
     """Hips, spine, neck and head, in place; returns what the hips' path gains by it (F, 3), cm."""
     joints = list(trunk_joints())
     turns = rot.mul(stance.turns, sway[:, joints])
@@ -119,7 +120,7 @@ def _move_trunk(
     stresses = [a.time for phrase in prosody.phrases for a in phrase.accents if a.prominence > 0.0]
     talk = trunk.talk_track(stock.talks, prosody, stresses, times, rng)
     if talk is not None:
-        share = np.repeat((_TALK_SHARE * manner.liveliness * _busy(spans, times))[:, None], len(TRUNK), axis=1)
+        share = np.repeat((_TALK_SHARE * manner.liveliness * _busy(spans, times))[:, None], len(TRUNK_JOINTS), axis=1)
         share[:, 4:] = 0.0  # the head has its own reasons
         turns = rot.mul(turns, rot.slerp(rot.identity(*talk.shape[:-1]), talk, np.clip(share, 0, 1)))
     pelvis, chest = trunk.follow_arms({s: arms.hand_in_chest(rotations, s) for s in SIDES})
@@ -142,7 +143,7 @@ def _move_trunk(
     return path
 
 
-def _busy(rests: Sequence[tuple[float, float]], times: Array) -> Array:
+def _busy(rests: Sequence[tuple[float, float]], times: Floats) -> Floats:
     """1 where the hands talk, less where they rest (F,), smooth."""
     busy = np.ones(len(times))
     for start, end in rests:
@@ -151,11 +152,11 @@ def _busy(rests: Sequence[tuple[float, float]], times: Array) -> Array:
     return gaussian_filter1d(busy, 0.3 * FPS, mode="nearest")
 
 
-def _degrees(vector: Array) -> Array:
+def _degrees(vector: Floats) -> Floats:
     return rot.from_rotation_vector(np.radians(vector))
 
 
-def _chest_turn(turns: Array) -> Array:
+def _chest_turn(turns: Floats) -> Floats:
     """How far the chest has turned from how it would stand (F, 3), degrees."""
     chest = turns[:, 0]
     for k in range(1, 4):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.timeline import Word
 from training.prosody import RATE
 from training.speech import Utterance
@@ -18,8 +18,8 @@ from training.speech import Utterance
 class SpeechClip:
     """`clean` (n,) at 16 kHz with digital pauses, for stress detection; `heard` is what the models hear."""
 
-    clean: Array
-    heard: Array
+    clean: Floats
+    heard: Floats
     words: tuple[Word, ...]
 
     @property
@@ -62,7 +62,7 @@ def string_together(utterances: Sequence[Utterance], rng: np.random.Generator) -
     return SpeechClip(clean, in_room(clean, rng), tuple(words))
 
 
-def in_room(clean: Array, rng: np.random.Generator) -> Array:
+def in_room(clean: Floats, rng: np.random.Generator) -> Floats:
     """Recording gain over 30 dB and a noise floor between digital silence and a busy room."""
     heard = clean.copy()
     if rng.random() < 0.7:
@@ -72,7 +72,7 @@ def in_room(clean: Array, rng: np.random.Generator) -> Array:
     return np.asarray(np.clip(heard, -1, 1), dtype=np.float32)
 
 
-def coloured_noise(samples: int, rng: np.random.Generator) -> Array:
+def coloured_noise(samples: int, rng: np.random.Generator) -> Floats:
     """Noise of unit deviation with more bass than hiss."""
     white = rng.standard_normal(samples).astype(np.float32)
     rolled = np.convolve(white, np.full(8, 1 / np.sqrt(8), np.float32), mode="same")

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from SG_dataset.compiler.collide import Capsules, resolve
 from SG_dataset.compiler.scene import Scene, body_capsules
-from training.units import SIDES
 
 _STEP = 3  # frames between those that are looked at: hands do not pass through bodies faster than that
 _ALLOWED = 0.6  # cm: flesh gives
@@ -43,7 +43,7 @@ def keep_out(motion: Motion, passes: int = 2) -> Motion:
     return motion
 
 
-def _way_out(motion: Motion, places: Array, world: Array, capsules: Capsules, side: str) -> Array | None:
+def _way_out(motion: Motion, places: Floats, world: Floats, capsules: Capsules, side: str) -> Floats | None:
     """Rotation vectors (F, 3) in the collar bone's frame that swing the arm clear; None where it is clear already."""
     skeleton = motion.skeleton
     ends = dict(zip(skeleton.end_parents, skeleton.end_offsets, strict=True))
@@ -63,7 +63,7 @@ def _way_out(motion: Motion, places: Array, world: Array, capsules: Capsules, si
     return np.asarray(rot.rotate(rot.inverse(world[:, skeleton.index(side + "Shoulder")]), turn))
 
 
-def _over(turn: Array, frames: int) -> Array:
+def _over(turn: Floats, frames: int) -> Floats:
     """Rotation vectors of every `_STEP`th frame as rotations (frames, 4) of all."""
     at = np.arange(len(turn)) * _STEP
     columns = [np.interp(np.arange(frames), at, turn[:, k]) for k in range(3)]

@@ -24,9 +24,9 @@ from backend.models.config import FRAMES_PER_TOKEN, TOKENS_PER_SECOND
 from backend.models.layout import to_motion
 from backend.models.weights import Weights
 from backend.motion import postprocess, rhythm
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
-from sg_blender_addon.core.rotations import Array
 from training import fine, generator, measures
 from training.codes import load_codes
 from training.config import Recipe
@@ -44,7 +44,7 @@ def clip_motion(data: TrainingSet, clip: ClipSpan) -> Motion:
     return to_motion(data.body_scaler.restore(rows))
 
 
-def clip_audio(data: TrainingSet, clip: ClipSpan) -> Array:
+def clip_audio(data: TrainingSet, clip: ClipSpan) -> Floats:
     """Raw features of a clip."""
     return data.audio_scaler.restore(data.audio[clip.start : clip.end].numpy())
 

@@ -15,11 +15,12 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from training.motion_folder import FPS, Clip
-from training.units import SIDES, TRUNK, arm_joints, hand_paths, trunk_joints
+from training.units import TRUNK_JOINTS, arm_joints, hand_paths, trunk_joints
 
 _FLIP = np.array([1.0, 1.0, -1.0, -1.0])
 _SLOW = 1.5  # seconds: what an idle's hips do more slowly than this is a shift of weight, not sway
@@ -38,14 +39,14 @@ class Posture:
     """
 
     name: str
-    pose: Array
-    feet: dict[str, tuple[Array, Array]]
-    hips: Array
+    pose: Floats
+    feet: dict[str, tuple[Floats, Floats]]
+    hips: Floats
 
     def mirrored(self) -> Posture:
         still = Motion(FPS, canonical(), np.zeros((1, 3)), self.pose[None]).mirrored()
         other = {"Left": "Right", "Right": "Left"}
-        feet: dict[str, tuple[Array, Array]] = {
+        feet: dict[str, tuple[Floats, Floats]] = {
             other[s]: (at * [-1.0, 1.0, 1.0], turn * _FLIP) for s, (at, turn) in self.feet.items()
         }
         return Posture(f"{self.name}~", still.rotations[0], feet, self.hips * [-1.0, 1.0, 1.0])
@@ -56,8 +57,8 @@ class Idle:
     """Real standing: rotations (F, J, 4) relative to the mean pose, and the hips' quick sway (F, 3), cm."""
 
     name: str
-    sway: Array
-    hips: Array
+    sway: Floats
+    hips: Floats
 
     def mirrored(self) -> Idle:
         flipped = Motion(FPS, canonical(), self.hips, self.sway).mirrored()
@@ -67,13 +68,13 @@ class Idle:
 @dataclass(frozen=True, eq=False)
 class Shift:
     """How weight goes from one leg to the other, by frame: `progress` (F,) 0 to 1 of the way sideways (to +x), and what
-    happens beside it: `detour` (F, 2) of the hips up and ahead, and turns (F, 7, 4) of `TRUNK`, both without the
+    happens beside it: `detour` (F, 2) of the hips up and ahead, and turns (F, 7, 4) of `TRUNK_JOINTS`, both without the
     straight change from start to end."""
 
     name: str
-    progress: Array
-    detour: Array
-    turns: Array
+    progress: Floats
+    detour: Floats
+    turns: Floats
 
     @property
     def seconds(self) -> float:
@@ -85,24 +86,24 @@ class Shift:
 
 @dataclass(frozen=True, eq=False)
 class Talk:
-    """A trunk in conversation: turns (F, 7, 4) of `TRUNK` relative to the mean, and the frames at which it turns
+    """A trunk in conversation: turns (F, 7, 4) of `TRUNK_JOINTS` relative to the mean, and the frames at which it turns
     fastest (N,): what falls shortly before a stressed syllable."""
 
     name: str
-    turns: Array
-    peaks: Array
+    turns: Floats
+    peaks: Floats
 
     def mirrored(self) -> Talk:
         return Talk(f"{self.name}~", self.turns * _FLIP, self.peaks)
 
 
-def mean_pose(rotations: Array) -> Array:
+def mean_pose(rotations: Floats) -> Floats:
     """Mean (J, 4) of (N, J, 4) rotations close to each other."""
     signs = np.where(np.sum(rotations * rotations[:1], axis=-1, keepdims=True) < 0, -1.0, 1.0)
     return rot.normalize((rotations * signs).mean(axis=0))
 
 
-def relative(motion: Motion) -> Array:
+def relative(motion: Motion) -> Floats:
     """Rotations (F, J, 4) relative to the mean pose."""
     return rot.mul(rot.inverse(mean_pose(motion.rotations)), motion.rotations)
 
@@ -164,7 +165,7 @@ def _shifts_of(clip: Clip) -> list[Shift]:
     return shifts
 
 
-def _shift(name: str, motion: Motion, x: Array) -> Shift:
+def _shift(name: str, motion: Motion, x: Floats) -> Shift:
     if x[-1] < x[0]:
         motion, x = motion.mirrored(), -x
     progress = (x - x[0]) / (x[-1] - x[0])
@@ -172,7 +173,7 @@ def _shift(name: str, motion: Motion, x: Array) -> Shift:
     detour = hips - (hips[:1] + progress[:, None] * (hips[-1:] - hips[:1]))
     joints = list(trunk_joints())
     turns = motion.rotations[:, joints]
-    share = np.repeat(np.clip(progress, 0, 1)[:, None], len(TRUNK), axis=1)
+    share = np.repeat(np.clip(progress, 0, 1)[:, None], len(TRUNK_JOINTS), axis=1)
     straight = rot.slerp(np.broadcast_to(turns[:1], turns.shape), np.broadcast_to(turns[-1:], turns.shape), share)
     return Shift(name, progress, detour, rot.mul(rot.inverse(straight), turns))
 
@@ -201,6 +202,6 @@ def hangs(motion: Motion) -> bool:
     return all(p[0, 1] < 3.0 and abs(p[0, 2]) < 30.0 for p in paths.values())
 
 
-def arms_of(pose: Array) -> dict[str, Array]:
+def arms_of(pose: Floats) -> dict[str, Floats]:
     """Local rotations of collar bone, arm and fingers per side, of a pose (J, 4)."""
     return {side: pose[list(arm_joints(side))] for side in SIDES}

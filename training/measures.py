@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 
 SIDES = ("Left", "Right")
 
 
-def joint_speeds(motion: Motion) -> Array:
+def joint_speeds(motion: Motion) -> Floats:
     """Angular speed (F - 1, J), degrees per second."""
     turns = rot.angle(rot.mul(rot.inverse(motion.rotations[:-1]), motion.rotations[1:]))
     return np.asarray(np.degrees(turns) * motion.fps)
 
 
-def hands(motion: Motion) -> Array:
+def hands(motion: Motion) -> Floats:
     """Hand positions (F, 2, 3) relative to the hips, cm."""
     positions, _ = motion.forward_kinematics()
     return positions[:, [motion.skeleton.index(s + "Hand") for s in SIDES]] - positions[:, :1]

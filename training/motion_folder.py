@@ -25,9 +25,9 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.rest import rest_pose
 from training.legs import plant
@@ -35,7 +35,6 @@ from training.rigs import LEFT, Rig, rig_of
 
 SOURCE_FPS = 30.0
 FPS = 60.0
-SYNC_POINTS = ("ready", "strokeStart", "emphasis", "stroke", "relax")
 NEAR_COPY = 0.9  # wrist correlation from which a clip counts as a copy of the one that its index row names
 SEATED_CM = 75.0  # hips lower than this at the start
 SHORTEST_FRAMES = 20
@@ -94,7 +93,7 @@ class Clips:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def _source_globals(data: Any, set_name: str, clip: str) -> tuple[list[str], Array, Array]:
+def _source_globals(data: Any, set_name: str, clip: str) -> tuple[list[str], Floats, Floats]:
     """Names, world rotations (F, J, 4) and positions (F, J, 3, cm) of a source clip."""
     names = [str(n) for n in data[f"{set_name}/names"]]
     parents = data[f"{set_name}/parents"]
@@ -111,19 +110,19 @@ def _source_globals(data: Any, set_name: str, clip: str) -> tuple[list[str], Arr
     return names, world, positions
 
 
-def _pitch_only(q: Array) -> Array:
+def _pitch_only(q: Floats) -> Floats:
     """The part of a rotation about the left-right axis: leaning forward, without turning or tilting."""
     return rot.swing_twist(q, LEFT)[1]
 
 
-def calibrated(rig: Rig, names: Sequence[str], starts: Sequence[Array]) -> dict[str, Array]:
+def calibrated(rig: Rig, names: Sequence[str], starts: Sequence[Floats]) -> dict[str, Floats]:
     """World rotation of each joint's frame in the canonical T pose, from standing poses (J, 4) of a set.
 
     Trunk: the forward lean of the idle is neutral. Collar bones: their idle pose is neutral. Feet: flat.
     """
     frames = {name: joint.frame for name, joint in rig.joints.items()}
 
-    def mean(name: str) -> Array:
+    def mean(name: str) -> Floats:
         source = names.index(rig.joints[name].source)
         deltas = np.stack([rot.mul(world[source], rot.inverse(frames[name])) for world in starts])
         deltas *= np.where(deltas @ deltas[0] < 0, -1.0, 1.0)[:, None]
@@ -140,7 +139,7 @@ def calibrated(rig: Rig, names: Sequence[str], starts: Sequence[Array]) -> dict[
     return frames
 
 
-def retarget(rig: Rig, names: list[str], world: Array, positions: Array, frames: Mapping[str, Array]) -> Motion:
+def retarget(rig: Rig, names: list[str], world: Floats, positions: Floats, frames: Mapping[str, Floats]) -> Motion:
     """Source world rotations (F, J, 4) and positions (F, J, 3), cm, to canonical motion at 60 fps.
 
     Canonical joints that the rig lacks move with their parent.
@@ -176,7 +175,7 @@ def _with_calm_fingers(motion: Motion) -> Motion:
     return replace(motion, rotations=rotations)
 
 
-def _scaled_stance(rig: Rig, names: list[str], positions: Array) -> tuple[Array, dict[str, Array]]:
+def _scaled_stance(rig: Rig, names: list[str], positions: Floats) -> tuple[Floats, dict[str, Floats]]:
     """Hip and ankle paths (F, 3) scaled to the canonical legs, ankles of standing feet at their rest height."""
     skeleton = canonical()
     rest = skeleton.rest_positions()
@@ -199,7 +198,7 @@ def _scaled_stance(rig: Rig, names: list[str], positions: Array) -> tuple[Array,
     return path, result
 
 
-def _spline(values: Array, frames: int) -> Array:
+def _spline(values: Floats, frames: int) -> Floats:
     """Cubic resampling of 30 fps rows to `frames` rows at 60 fps (the last may be held)."""
     times = np.minimum(np.arange(frames) / FPS, (len(values) - 1) / SOURCE_FPS)
     return np.asarray(CubicSpline(np.arange(len(values)) / SOURCE_FPS, values, axis=0)(times))
@@ -260,7 +259,7 @@ class _Reader:
 
     def __init__(self, folder: str, rows: list[dict[str, Any]], data: Any) -> None:
         self.folder, self.rows, self.data = folder, rows, data
-        self._frames: dict[str, dict[str, Array]] = {}
+        self._frames: dict[str, dict[str, Floats]] = {}
 
     def take(self, row: dict[str, Any], clips: Clips) -> None:
         set_name, name = row["set"], row["name"]
@@ -290,7 +289,7 @@ class _Reader:
                 return f"{what} of {row['name'].removesuffix(ending)}"
         return ""
 
-    def _calibration(self, rig: Rig, set_name: str) -> dict[str, Array]:
+    def _calibration(self, rig: Rig, set_name: str) -> dict[str, Floats]:
         if set_name not in self._frames:
             here = [row for row in self.rows if f"{row['set']}/{row['name']}/q" in self.data]
             chosen = _upright(here, set_name)
@@ -303,7 +302,7 @@ class _Reader:
         return self._frames[set_name]
 
 
-def _mean_rotation(world: Array) -> Array:
+def _mean_rotation(world: Floats) -> Floats:
     """Mean (J, 4) of rotations (F, J, 4) that are near each other."""
     return rot.normalize(rot.continuous(world).mean(axis=0))
 
@@ -323,7 +322,7 @@ def _take(clip: Clip) -> str:
     return clip.name.removeprefix(_LIVING) if clip.gesture == "" else clip.name
 
 
-def _is_static(q: Array) -> bool:
+def _is_static(q: Floats) -> bool:
     """Exported bind poses: nothing moves."""
     return bool(np.abs(q - q[:1]).max() < 1e-3)
 

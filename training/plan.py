@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.manner import Manner
-from sg_blender_addon.core.rotations import Array
 from training.prosody import Accent, Phrase, Prosody
-from training.units import SIDES, Unit
+from training.units import Unit
 
 LONGEST_HOLD = 1.5  # seconds after a stroke before the hand gives up waiting
 REST_SECONDS = (6.8, 9.2)  # from the last stroke's phrase: hands need over a second to come down
@@ -121,7 +122,7 @@ class Repertoire:
             weights *= self._near(hands.last)
         return self.units[int(rng.choice(len(self.units), p=weights / weights.sum()))]
 
-    def _by_hand(self, hands: _Hands) -> Array:
+    def _by_hand(self, hands: _Hands) -> Floats:
         both = self.used.all(axis=1)
         weights = np.where((self.used == _mask(hands.wanted)).all(axis=1), 1.0, 0.16)
         if hands.sides:
@@ -129,7 +130,7 @@ class Repertoire:
             weights = weights * np.where(changed, np.where(both, 0.8, 0.5), 1.0)
         return weights
 
-    def _near(self, last: Unit) -> Array:
+    def _near(self, last: Unit) -> Floats:
         """A raised hand goes on from where it is: far places and turned palms are unlikely next."""
         weights = np.ones(len(self.units))
         for k, side in enumerate(SIDES):

@@ -22,9 +22,9 @@ from backend.models.layout import WIDTH, to_vectors
 from backend.models.scaler import Scaler
 from backend.speech import features
 from backend.speech.audio import Audio
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.manner import PRESETS, Manner, limits
-from sg_blender_addon.core.rotations import Array
 from training.assembly import Stock, assemble
 from training.clips import SpeechClip, compose
 from training.life import collect_idles, collect_postures, collect_shifts, collect_talk
@@ -75,8 +75,8 @@ def stock_of(clips: Clips, config: PrepareConfig) -> Stock:
 class Made:
     """vectors (8 T, 219), audio (T, 437), the prosody that the motion follows, and who moves."""
 
-    vectors: Array
-    audio: Array
+    vectors: Floats
+    audio: Floats
     prosody: Prosody
     manner: Manner
 
@@ -169,7 +169,7 @@ def prepare(
     clips = compose(utterances, config.minutes, config.silence, rng)
     held_out = choose_held_out(clips, config.validation, rng)
     jobs = [(clip, config.seed * 100_003 + i, manner) for i, clip in enumerate(clips)]
-    vectors, audio, rows, at = list[Array](), list[Array](), list[dict[str, Any]](), 0
+    vectors, audio, rows, at = list[Floats](), list[Floats](), list[dict[str, Any]](), 0
     bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
     for (clip, *_), made in zip(jobs, bar, strict=True):
         if len(made.audio) < SHORTEST_TOKENS:
@@ -214,7 +214,7 @@ def prepare(
 
 
 def _write(
-    out: Path, vectors: list[Array], audio: list[Array], rows: list[dict[str, Any]], made_of: dict[str, Any]
+    out: Path, vectors: list[Floats], audio: list[Floats], rows: list[dict[str, Any]], made_of: dict[str, Any]
 ) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     all_vectors, all_audio = np.concatenate(vectors), np.concatenate(audio)

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from backend.speech.compiled import librosa
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.timeline import Word
 
 RATE = 16000
@@ -122,11 +122,11 @@ class Phrase:
 class Prosody:
     seconds: float
     phrases: tuple[Phrase, ...]
-    energy: Array  # (N,) 0..1 at 100 Hz, smooth
-    pitch: Array  # (N,) semitones from the clip's median at 100 Hz, 0 where unvoiced, smooth
+    energy: Floats  # (N,) 0..1 at 100 Hz, smooth
+    pitch: Floats  # (N,) semitones from the clip's median at 100 Hz, 0 where unvoiced, smooth
 
 
-def _decibels(samples: Array) -> tuple[Array, Array]:
+def _decibels(samples: Floats) -> tuple[Floats, Floats]:
     """Speech-band level per 10 ms, dB full scale: as it is, and with 6 dB per octave for the higher frequencies.
 
     The second tells stress: a stressed vowel is louder above all in its upper part (Sluijter and van Heuven 1996).
@@ -139,7 +139,7 @@ def _decibels(samples: Array) -> tuple[Array, Array]:
     return 10 * np.log10(plain / 100 + 1e-10), 10 * np.log10(emphasised / 100 + 1e-10)
 
 
-def _pitch(samples: Array, voiced: npt.NDArray[np.bool_]) -> Array:
+def _pitch(samples: Floats, voiced: npt.NDArray[np.bool_]) -> Floats:
     f0 = librosa().yin(samples.astype(np.float32), fmin=65, fmax=400, sr=RATE, frame_length=1024, hop_length=HOP)[
         : len(voiced)
     ]
@@ -170,7 +170,7 @@ def _word_bonus(time: float, words: Sequence[Word]) -> float:
     return 0.0
 
 
-def analyse(samples: Array, words: Sequence[Word] = ()) -> Prosody:
+def analyse(samples: Floats, words: Sequence[Word] = ()) -> Prosody:
     """Prosody of mono samples at 16 kHz; `words` (optional) take the stress off function words."""
     level, effort = _decibels(samples)
     loud = float(np.quantile(level, 0.95))
@@ -193,11 +193,11 @@ def analyse(samples: Array, words: Sequence[Word] = ()) -> Prosody:
     return Prosody(len(samples) / RATE, tuple(phrases), gaussian_filter1d(energy, 8), gaussian_filter1d(pitch, 8))
 
 
-def _scores(level: Array, pitch: Array, prominence: Array) -> Array:
+def _scores(level: Floats, pitch: Floats, prominence: Floats) -> Floats:
     if len(level) < 2:
         return np.zeros(len(level))
 
-    def z(v: Array) -> Array:
+    def z(v: Floats) -> Floats:
         return (v - v.mean()) / (v.std() + 1e-6)
 
     mixed = z(level) + 0.6 * z(pitch) + 0.5 * z(np.minimum(prominence, 12))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sg_blender_addon.core import rotations as rot
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 UP, DOWN, AHEAD, BACK, LEFT, RIGHT = (
     np.array(v, dtype=float) for v in ([0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0])
@@ -27,7 +27,7 @@ class Joint:
     """A source joint and its frame (w x y z) in the canonical T pose."""
 
     source: str
-    frame: Array
+    frame: Floats
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Rig:
         return all(self.joints[joint].source in known for joint in NEEDED)
 
 
-def frame(x: Array, z: Array) -> Array:
+def frame(x: Floats, z: Floats) -> Floats:
     """The rotation whose local X and Z point along the world directions x and z."""
     return rot.from_matrix(np.stack([x, np.cross(z, x), z], axis=-1))
 
 
-def _thumb_hinge(side: float) -> Array:
+def _thumb_hinge(side: float) -> Floats:
     """The thumb bends half way between the palm and the fingers' side (45 degrees), unlike the fingers."""
     return np.cross(LEFT, rot.normalize(DOWN + BACK)) * side
 

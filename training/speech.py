@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from backend.speech.compiled import librosa
 from backend.speech.forced_alignment import RIGHT, aligner
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.timeline import Word
 from training.prosody import RATE
 
@@ -38,7 +38,7 @@ class Utterance:
     """A piece of speech: mono samples at 16 kHz and the words' times where known."""
 
     name: str
-    samples: Array
+    samples: Floats
     words: tuple[Word, ...] = ()
 
 
@@ -68,7 +68,7 @@ def read_folder(folder: str | Path, cache: Path | None = None) -> list[Utterance
     return result
 
 
-def _align(samples: Array, text: str) -> tuple[Word, ...]:
+def _align(samples: Floats, text: str) -> tuple[Word, ...]:
     """Times of an English text's words; none where text and sound do not fit together."""
     tokens = text.split()
     placed = aligner().place(np.asarray(samples, dtype=np.float32), tokens) if tokens else None
@@ -91,7 +91,7 @@ def _texts_of(folder: Path) -> dict[str, str]:
     return texts
 
 
-def _load(path: Path) -> Array:
+def _load(path: Path) -> Floats:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
     return mono if rate == RATE else np.asarray(librosa().resample(mono, orig_sr=rate, target_sr=RATE))

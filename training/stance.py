@@ -13,13 +13,15 @@ from itertools import pairwise
 import numpy as np
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.manner import Manner
-from sg_blender_addon.core.rotations import Array
-from training.curves import Reach, min_jerk, settle
+from training.curves import Reach, settle
 from training.life import Posture, Shift
 from training.motion_folder import FPS
 from training.prosody import Prosody
-from training.units import SIDES, TRUNK
+from training.units import TRUNK_JOINTS
 
 _OTHER = {"Left": "Right", "Right": "Left"}
 _SIGN = {"Left": 1.0, "Right": -1.0}
@@ -45,11 +47,11 @@ class Leg:
 
 @dataclass(frozen=True, eq=False)
 class Stance:
-    """hips (F, 3) cm; turns (F, 7, 4) of `TRUNK`; feet: ankle paths (F, 3) and world turns (F, 4) by side."""
+    """hips (F, 3) cm; turns (F, 7, 4) of `TRUNK_JOINTS`; feet: ankle paths (F, 3) and world turns (F, 4) by side."""
 
-    hips: Array
-    turns: Array
-    feet: dict[str, tuple[Array, Array]]
+    hips: Floats
+    turns: Floats
+    feet: dict[str, tuple[Floats, Floats]]
     legs: tuple[Leg, ...]
 
 
@@ -73,7 +75,7 @@ def stand(
     return Stance(hips, turns, feet, tuple(legs))
 
 
-def _leaning_on(weight: Array) -> Array:
+def _leaning_on(weight: Floats) -> Floats:
     return rot.from_rotation_vector(np.radians(np.outer(weight, [0.0, _TURN, _TILT])))
 
 
@@ -114,26 +116,26 @@ def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.
 
 
 def _carried(
-    legs: Sequence[Leg], shifts: Sequence[Shift], times: Array, rng: np.random.Generator
-) -> tuple[Array, Array, Array, Array]:
+    legs: Sequence[Leg], shifts: Sequence[Shift], times: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Weight (F,), hips ahead (F,), detour (F, 2) up and ahead, and turns (F, 7, 4) of the trunk on the way."""
     weight, detour = np.full(len(times), legs[0].weight), np.zeros((len(times), 2))
-    turns = rot.identity(len(times), len(TRUNK))
+    turns = rot.identity(len(times), len(TRUNK_JOINTS))
     for before, leg in pairwise(legs):
         begin, end = np.searchsorted(times, (leg.start, leg.end))
         x = (times[begin:end] - leg.start) / (leg.end - leg.start)
-        progress, scale = min_jerk(x), min(abs(leg.weight - before.weight), 1.0)
+        progress, scale = minimum_jerk(x), min(abs(leg.weight - before.weight), 1.0)
         if shifts:
             shift = shifts[int(rng.integers(len(shifts)))]
             rows = x * (len(shift.progress) - 1)
             # real time courses, held to still ends
             progress = 0.5 * progress + 0.5 * np.interp(rows, np.arange(len(shift.progress)), shift.progress)
-            edge = min_jerk(np.minimum(x, 1 - x) / 0.2)
+            edge = minimum_jerk(np.minimum(x, 1 - x) / 0.2)
             detour[begin:end] = scale * edge[:, None] * shift.detour[np.round(rows).astype(int)]
             own = shift.turns[np.round(rows).astype(int)]
             if leg.weight < before.weight:  # shifts are kept as ways to the left foot
                 own = own * np.array([1.0, 1.0, -1.0, -1.0])
-            share = np.repeat((0.8 * scale * edge)[:, None], len(TRUNK), axis=1)
+            share = np.repeat((0.8 * scale * edge)[:, None], len(TRUNK_JOINTS), axis=1)
             turns[begin:end] = rot.slerp(rot.identity(*own.shape[:-1]), own, share)
         weight[begin:end] = before.weight + progress * (leg.weight - before.weight)
         weight[end:] = leg.weight
@@ -142,8 +144,8 @@ def _carried(
 
 
 def _stepped(
-    posture: Posture, legs: Sequence[Leg], times: Array, manner: Manner, rng: np.random.Generator
-) -> dict[str, tuple[Array, Array]]:
+    posture: Posture, legs: Sequence[Leg], times: Floats, manner: Manner, rng: np.random.Generator
+) -> dict[str, tuple[Floats, Floats]]:
     """Feet that stand still but for a small step now and then, taken by the one that bears no weight."""
     half = _HALF_WIDTH * float(rng.uniform(0.92, 1.12)) * (0.85 + 0.15 * manner.width)
     home, paths, pitch = {}, {}, {}
@@ -166,17 +168,17 @@ def _stepped(
         path = paths[free]
         before = path[begin].copy()
         # lifted before it travels and down after it has arrived: a foot on the floor does not slide
-        path[begin:end] += min_jerk((x - 0.12) / 0.76)[:, None] * (goal - before)
+        path[begin:end] += minimum_jerk((x - 0.12) / 0.76)[:, None] * (goal - before)
         path[begin:end, 1] += _STEP_LIFT * np.sin(np.pi * x) ** 2
         path[end:] = goal
-        pitch[free][begin:end] += _ANKLE_PITCH * np.sin(2 * np.pi * min_jerk(x)) * np.where(x < 0.5, 1.0, 0.35)
+        pitch[free][begin:end] += _ANKLE_PITCH * np.sin(2 * np.pi * minimum_jerk(x)) * np.where(x < 0.5, 1.0, 0.35)
     return {s: (paths[s], rot.mul(_flat(posture.feet[s][1]), _heel(pitch[s]))) for s in SIDES}
 
 
-def _flat(turn: Array) -> Array:
+def _flat(turn: Floats) -> Floats:
     """The foot's turn about the vertical only: soles lie on the floor."""
     return rot.swing_twist(turn, _UP)[1]
 
 
-def _heel(degrees: Array) -> Array:
+def _heel(degrees: Floats) -> Floats:
     return rot.from_axis_angle(_LEFT, np.radians(degrees))

@@ -14,14 +14,15 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.manner import Manner
-from sg_blender_addon.core.rotations import Array
-from training.curves import Reach, bump, min_jerk, near, nod_curve, settle
+from training.curves import Reach, bump, near, nod_curve, settle
 from training.life import Idle, Talk
 from training.motion_folder import FPS
 from training.plan import Placed
 from training.prosody import Accent, Phrase, Prosody
-from training.units import TRUNK
+from training.units import TRUNK_JOINTS
 
 _LEAD = 0.1  # seconds the trunk moves before the hand
 _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fastest about 0.2 s before
@@ -31,11 +32,11 @@ _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
 _CHEST = np.array([3.5, 5.7, 3.0])
 
 
-def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Real idling (F, J, 4) and its quick hip sway (F, 3): pieces of idles, one over into the other."""
     at, fade = 0, int(1.2 * FPS)
-    rotations: Array = np.empty((0, 0, 0))
-    path: Array = np.empty((0, 3))
+    rotations: Floats = np.empty((0, 0, 0))
+    path: Floats = np.empty((0, 3))
     weights = np.array([len(i.sway) for i in idles], dtype=float)
     while at < frames:
         idle = idles[int(rng.choice(len(idles), p=weights / weights.sum()))]
@@ -46,7 +47,7 @@ def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> 
             rotations, path = piece, own
         else:
             n = min(fade, len(rotations), len(piece))
-            share = min_jerk(np.arange(n) / n)
+            share = minimum_jerk(np.arange(n) / n)
             mixed = rot.slerp(rotations[-n:], piece[:n], np.repeat(share[:, None], piece.shape[1], axis=1))
             rotations = np.concatenate([rotations[:-n], mixed, piece[n:]])
             level = path[-n:] * (1 - share[:, None]) + own[:n] * share[:, None]
@@ -55,7 +56,7 @@ def idle_track(idles: Sequence[Idle], frames: int, rng: np.random.Generator) -> 
     return rotations[:frames], path[:frames]
 
 
-def breath_curve(prosody: Prosody, times: Array, rng: np.random.Generator) -> Array:
+def breath_curve(prosody: Prosody, times: Floats, rng: np.random.Generator) -> Floats:
     """0 (out) to 1 (in), (F,): in quickly in the pauses of speech, out slowly over the phrases, calm where none is."""
     moves = list[Reach]()
     phrases = prosody.phrases
@@ -74,8 +75,8 @@ def breath_curve(prosody: Prosody, times: Array, rng: np.random.Generator) -> Ar
 
 
 def talk_track(
-    talks: Sequence[Talk], prosody: Prosody, stresses: Sequence[float], times: Array, rng: np.random.Generator
-) -> Array | None:
+    talks: Sequence[Talk], prosody: Prosody, stresses: Sequence[float], times: Floats, rng: np.random.Generator
+) -> Floats | None:
     """A real trunk in conversation (F, 7, 4), played so that it turns fastest just before the stresses.
 
     It runs on slowly where nobody speaks. None where there is no such recording.
@@ -111,7 +112,7 @@ def _voiced_between(prosody: Prosody, a: float, b: float) -> float:
 
 
 def add_trunk_of_units(
-    turns: Array, hips: Array, plan: Sequence[Placed], weights: Sequence[Array], times: Array
+    turns: Floats, hips: Floats, plan: Sequence[Placed], weights: Sequence[Floats], times: Floats
 ) -> None:
     """The trunk's own part in each gesture, relative to the unit's rest, into turns (F, 7, 4) and hips (F, 3)."""
     for placed, weight in zip(plan, weights, strict=True):
@@ -121,12 +122,12 @@ def add_trunk_of_units(
         span = slice(int(live[0]), int(live[-1]) + 1)
         rows = np.round(np.clip(placed.local(times[span]) * FPS, 0, len(placed.unit.trunk_delta) - 1)).astype(int)
         delta = placed.unit.trunk_delta[rows]
-        share = np.repeat(weight[span, None], len(TRUNK), axis=1)
+        share = np.repeat(weight[span, None], len(TRUNK_JOINTS), axis=1)
         turns[span] = rot.mul(turns[span], rot.slerp(rot.identity(*delta.shape[:-1]), delta, share))
         hips[span] += weight[span, None] * placed.unit.hips_delta[rows] * [1.0, 0.0, 1.0]
 
 
-def follow_arms(hands: Mapping[str, Array]) -> tuple[Array, Array]:
+def follow_arms(hands: Mapping[str, Floats]) -> tuple[Floats, Floats]:
     """Pelvis and chest (F, 3) degrees that go with the hands' places in the chest's frame, a little ahead of them."""
     ahead = int(_LEAD * FPS)
     away = {}
@@ -146,10 +147,10 @@ def mark_stresses(
     prosody: Prosody,
     plan: Sequence[Placed],
     rests: Sequence[tuple[float, float]],
-    times: Array,
+    times: Floats,
     manner: Manner,
     rng: np.random.Generator,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Pelvis and chest (F, 3) degrees that settle anew with every stroke and stronger syllable, and calm down after."""
     strokes = {round(p.emphasis, 3): p for p in plan if not p.unit.self_touch}
     pelvis, chest = list[Reach](), list[Reach]()
@@ -186,7 +187,7 @@ def _side_of(stroke: Placed | None) -> float:
     return 1.0 if stroke.unit.sides == ("Right",) else -1.0
 
 
-def head_track(prosody: Prosody, chest: Array, times: Array, manner: Manner, rng: np.random.Generator) -> Array:
+def head_track(prosody: Prosody, chest: Floats, times: Floats, manner: Manner, rng: np.random.Generator) -> Floats:
     """Head against chest (F, 3) degrees: it keeps looking while the chest (F, 3) turns under it, looks away as a
     thought begins and comes back, moves with the melody, and nods after the accents."""
     away = list[Reach]()
@@ -218,7 +219,7 @@ def head_track(prosody: Prosody, chest: Array, times: Array, manner: Manner, rng
     return look - chest * [0.6, 0.8, 0.85]
 
 
-def shrug_curve(plan: Sequence[Placed], times: Array, manner: Manner, rng: np.random.Generator) -> Array:
+def shrug_curve(plan: Sequence[Placed], times: Floats, manner: Manner, rng: np.random.Generator) -> Floats:
     """Degrees (F,) by which both shoulders rise into some strokes and drop with them."""
     lift = np.zeros(len(times))
     for placed in plan:

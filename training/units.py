@@ -9,13 +9,14 @@ from functools import cache
 
 import numpy as np
 
+from sg_blender_addon.core import joint_groups
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES, TRUNK
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from training.motion_folder import FPS, Clip
 
-SIDES = ("Left", "Right")
 _OTHER = {"Left": "Right", "Right": "Left"}
 # not talk: changes of stance, stretching, fights, insults
 _NOT_TALK = re.compile(r"^$|ToIdle|Stretch|Guitar|ScrewYou|ThrowAway|WeightShift|Transition|Crossed|LeanForward|Relax")
@@ -23,19 +24,18 @@ _NOT_TALK = re.compile(r"^$|ToIdle|Stretch|Guitar|ScrewYou|ThrowAway|WeightShift
 _SELF_TOUCH = re.compile(r"Scratch|Squeeze|TouchHands|Contemplate|Think|Touch")
 _LONGEST = 8.0  # seconds: longer clips are conversations
 _MOVING_CM = 9.0  # a hand that strays less from its start is not part of the gesture
-TRUNK = ("Hips", "Spine", "Spine1", "Spine2", "Neck", "Neck1", "Head")
+TRUNK_JOINTS = ("Hips", *TRUNK)
 
 
 @cache
 def arm_joints(side: str) -> tuple[int, ...]:
     """Indices of the collar bone, arm and fingers of a side."""
-    skeleton = canonical()
-    return tuple(i for i, n in enumerate(skeleton.names) if n.startswith(side) and not re.search(r"UpLeg|Leg$|Foot", n))
+    return tuple(joint_groups.arm_joints(canonical(), side))
 
 
 @cache
 def trunk_joints() -> tuple[int, ...]:
-    return tuple(canonical().index(n) for n in TRUNK)
+    return tuple(canonical().index(n) for n in TRUNK_JOINTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +50,9 @@ class Unit:
     leave: float
     sides: tuple[str, ...]
     size: float
-    trunk_delta: Array = field(repr=False)  # (F, 7, 4) rotations of `TRUNK` relative to the first frame
-    hips_delta: Array = field(repr=False)  # (F, 3) path of the hips from the first frame, cm
-    peak: dict[str, tuple[Array, Array]]  # hand place (3,) from the hips and world turn (4,) at the emphasis, per side
+    trunk_delta: Floats = field(repr=False)  # (F, 7, 4) rotations of `TRUNK_JOINTS` relative to the first frame
+    hips_delta: Floats = field(repr=False)  # (F, 3) path of the hips from the first frame, cm
+    peak: dict[str, tuple[Floats, Floats]]  # hand place (3,) from the hips, world turn (4,) at the emphasis, per side
     self_touch: bool = False
 
     def mirrored(self) -> Unit:
@@ -71,20 +71,14 @@ class Unit:
             self.self_touch,
         )
 
-    def trunk_turning(self) -> float:
-        """Median turning speed of the hips over the gesture, degrees/s: how much of the body takes part."""
-        hips = self.trunk_delta[:, 0]
-        turns = rot.angle(rot.mul(rot.inverse(hips[:-1]), hips[1:]))
-        return float(np.degrees(np.median(turns)) * FPS)
 
-
-def hand_paths(motion: Motion) -> dict[str, Array]:
+def hand_paths(motion: Motion) -> dict[str, Floats]:
     """Hand positions (F, 3) relative to the hips, cm, per side."""
     positions, _ = motion.forward_kinematics()
     return {s: positions[:, motion.skeleton.index(s + "Hand")] - positions[:, 0] for s in SIDES}
 
 
-def _hands_at(motion: Motion, frame: int) -> dict[str, tuple[Array, Array]]:
+def _hands_at(motion: Motion, frame: int) -> dict[str, tuple[Floats, Floats]]:
     positions, world = motion.slice(frame, frame + 1).forward_kinematics()
     hands = {side: motion.skeleton.index(side + "Hand") for side in SIDES}
     return {side: (positions[0, j] - positions[0, 0], world[0, j]) for side, j in hands.items()}

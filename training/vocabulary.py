@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Compiled, compile_variant
 from SG_dataset.notation.read import load_yaml, parse_variant, vector
@@ -37,7 +37,7 @@ class Rest:
     """
 
     name: str
-    arms: dict[str, Array]
+    arms: dict[str, Floats]
     formal: float = 0.5
     held: float = 0.0
 
@@ -78,7 +78,7 @@ def rests_of(clips: Sequence[Clip]) -> list[Rest]:
     return found + [rest.mirrored() for rest in found]
 
 
-def _held(pose: Array) -> float:
+def _held(pose: Floats) -> float:
     """Of a pose (J, 4) without contact: whether a hand is above the hips."""
     paths = hand_paths(Motion(60.0, canonical(), np.zeros((1, 3)), pose[None]))
     return _RAISED if max(path[0, 1] for path in paths.values()) > _ABOVE else 0.0

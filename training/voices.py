@@ -18,8 +18,8 @@ import numpy as np
 import soundfile
 
 from backend.speech.audio import load_audio
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.rotations import Array
 from training.prosody import RATE
 
 VOICE = "slt"  # of flite; `speech.FLITE_VOICES` must not have it
@@ -43,10 +43,10 @@ def make(folder: str | Path, prompts: str | Path = PROMPTS, seconds: float = SEC
     return paths
 
 
-def recording(pieces: Iterator[Array], seconds: float, seed: int = 1) -> Array:
+def recording(pieces: Iterator[Floats], seconds: float, seed: int = 1) -> Floats:
     """Pieces of speech (n,) at 16 kHz with pauses between them, from half a second of silence on, `seconds` long."""
     rng = np.random.default_rng(seed)
-    wanted, done = int(seconds * RATE), list[Array]([np.zeros(RATE // 2)])
+    wanted, done = int(seconds * RATE), list[Floats]([np.zeros(RATE // 2)])
     while sum(map(len, done)) < wanted:
         piece = next(pieces, None)
         if piece is None:
@@ -57,7 +57,7 @@ def recording(pieces: Iterator[Array], seconds: float, seed: int = 1) -> Array:
     return np.clip(np.concatenate(done)[:wanted], -1.0, 1.0)
 
 
-def _prompts(folder: Path) -> Iterator[Array]:
+def _prompts(folder: Path) -> Iterator[Floats]:
     """The prompts that are long enough, in an order that mixes their subjects."""
     files = sorted(folder.rglob("*.g722"))
     if not files:
@@ -73,14 +73,14 @@ def _prompts(folder: Path) -> Iterator[Array]:
             yield samples
 
 
-def _read_aloud() -> Iterator[Array]:
+def _read_aloud() -> Iterator[Floats]:
     """The text's sentences by flite."""
     if shutil.which("flite") is None:
         raise UserError("flite is not installed.", "Debian: apt install flite.", "missing_package")
     return _spoken(re.split(r"(?<=[.?!])\s+", TEXT.read_text("utf-8").strip()))
 
 
-def _spoken(sentences: list[str]) -> Iterator[Array]:
+def _spoken(sentences: list[str]) -> Iterator[Floats]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "spoken.wav"
         for number, text in enumerate(sentences):
@@ -90,7 +90,7 @@ def _spoken(sentences: list[str]) -> Iterator[Array]:
             yield _trimmed(load_audio(path).speech)
 
 
-def _trimmed(samples: Array) -> Array:
+def _trimmed(samples: Floats) -> Floats:
     """Without the silence at both ends."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
     return np.asarray(samples[loud[0] : loud[-1] + 1], dtype=float) if len(loud) else np.zeros(0)

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
-from sg_blender_addon.core.rotations import Array
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.checks import hand_depths
 
@@ -67,9 +67,9 @@ class Body:
     """
 
     turn: dict[str, Rotation]
-    at: dict[str, Array]
+    at: dict[str, Floats]
     fingers: list[Rotation]
-    depth: Array | None = None
+    depth: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.at["pelvis"])
@@ -106,7 +106,7 @@ def body_of(motion: Motion) -> Body:
         raise UserError("The motion is shorter than a second.", "Measure a longer one.", "motion_too_short")
     known = motion.skeleton.same_as(canonical())
     joints = list(index.values())
-    places, turns, ends, depths = list[Array](), list[Array](), list[Array](), list[Array]()
+    places, turns, ends, depths = list[Floats](), list[Floats](), list[Floats](), list[Floats]()
     for start in range(0, len(times), _BLOCK):
         part = motion.at(times[start : start + _BLOCK])
         at, world = part.forward_kinematics()
@@ -129,25 +129,25 @@ def body_of(motion: Motion) -> Body:
     )
 
 
-def spin(turn: Rotation) -> Array:
+def spin(turn: Rotation) -> Floats:
     """Turning speed (F,), degrees/s, smoothed."""
     steps = np.degrees((turn[:-1].inv() * turn[1:]).magnitude()) * FPS
     return np.asarray(gaussian_filter1d(np.append(steps, steps[-1]), SMOOTH * FPS))
 
 
-def speed(path: Array) -> Array:
+def speed(path: Floats) -> Floats:
     """Of a path (F, 3), cm/s (F,), smoothed."""
     velocity = np.gradient(gaussian_filter1d(path, SMOOTH * FPS, axis=0), 1 / FPS, axis=0)
     return np.asarray(np.linalg.norm(velocity, axis=1))
 
 
-def leftward(body: Body) -> Array:
+def leftward(body: Body) -> Floats:
     """The direction (3,) from the right shoulder to the left, on average."""
     left = (body.at["armL"] - body.at["armR"]).mean(axis=0)
     return np.asarray(left / np.linalg.norm(left))
 
 
-def hands(body: Body) -> Array:
+def hands(body: Body) -> Floats:
     """(2, F, 3): left and right wrist relative to the pelvis, cm, X to the body's mean left, Y up, Z ahead."""
     left = leftward(body)
     face = Rotation.from_euler("y", np.arctan2(left[2], left[0]))

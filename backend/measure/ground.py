@@ -13,7 +13,7 @@ import numpy as np
 from backend.measure.body import FPS, Body, leftward, runs
 from backend.measure.table import Rows
 from backend.motion.foot_planting import contacts
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 INSIDE = 1.0  # cm; SG_dataset.checks allows as much in a gesture
 OVER = 2 / 3  # share of the weight that one foot bears
@@ -52,7 +52,7 @@ def _feet(body: Body) -> Rows:
     }
 
 
-def weight(body: Body) -> Array:
+def weight(body: Body) -> Floats:
     """Share (F,) of the weight that the left foot bears, as a body at rest would: from the hips' place alone."""
     left = leftward(body)
     hips, foot_l, foot_r = (body.at[part] @ left for part in ("pelvis", "ankleL", "ankleR"))
@@ -72,7 +72,7 @@ def _shifts(body: Body) -> Rows:
     }
 
 
-def shifts(share: Array) -> list[tuple[int, int]]:
+def shifts(share: Floats) -> list[tuple[int, int]]:
     """Frame ranges in which the weight (F,) stays over one foot after, or before, it was elsewhere: hips that hover
     about the limit have none."""
     share = np.nan_to_num(share, nan=0.5)

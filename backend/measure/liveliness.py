@@ -13,7 +13,7 @@ from scipy.signal import find_peaks, welch
 
 from backend.measure.body import FPS, SMOOTH, Body, hands, leftward, runs, speed, spin
 from backend.measure.table import Rows
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 STILL, RAISED, MOVING = 8.0, 38.0, 25.0  # cm/s, cm, cm/s
 SHORTEST_STILL, SHORTEST_REST = 0.3, 4.0  # s
@@ -96,12 +96,12 @@ def _hands(body: Body) -> Rows:
     return rows | {f"hand {axis} cm sd": paths[..., k].std(axis=1).mean() for k, axis in enumerate("xyz")}
 
 
-def poses(paths: Array, when: list[tuple[int, int]]) -> Array:
+def poses(paths: Floats, when: list[tuple[int, int]]) -> Floats:
     """Mean hand positions (N, 6) over frame ranges."""
     return np.array([paths[:, a:b].mean(axis=1).ravel() for a, b in when]).reshape(-1, 6)
 
 
-def different(still: Array) -> float:
+def different(still: Floats) -> float:
     """How many of the poses (N, 6) differ by more than `SAME_POSE`."""
     return float(len(still) if len(still) < 2 else fcluster(linkage(still, "complete"), SAME_POSE, "distance").max())
 

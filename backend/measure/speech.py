@@ -14,7 +14,7 @@ from backend.measure.timing import Spoken
 from backend.models.config import TOKENS_PER_SECOND
 from backend.speech import features
 from backend.speech.audio import Audio
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 SPEAKING = 0.1  # of `features.activity`
 PAUSE = 1.6  # s: a shorter one is part of speaking
@@ -27,9 +27,9 @@ class Speech:
     """What rows need of a recording: `activity` (T,) per token, `level` (N,) dB at 100 Hz, stressed syllables (s)."""
 
     seconds: float
-    activity: Array
-    level: Array
-    stressed: Array
+    activity: Floats
+    level: Floats
+    stressed: Floats
 
     @classmethod
     def of(cls, audio: Audio) -> Speech:
@@ -68,14 +68,14 @@ def in_speech(body: Body, speech: Speech) -> Rows:
     return rows | {"hand height with loudness corr": _corr(height, _energy(speech, len(body)))}
 
 
-def _energy(speech: Speech, frames: int) -> Array:
+def _energy(speech: Speech, frames: int) -> Floats:
     """Loudness (F,), 0 in silence to 1."""
     loud = float(np.quantile(speech.level, 0.95))
     energy = np.clip((speech.level - loud + RANGE) / RANGE, 0, 1)
     return np.interp(np.arange(frames) / FPS, np.arange(len(energy)) / 100, energy)
 
 
-def _corr(a: Array, b: Array) -> float:
+def _corr(a: Floats, b: Floats) -> float:
     """Of both smoothed over half a second."""
     a, b = (gaussian_filter1d(x, 0.25 * FPS) for x in (a, b))
     return float(np.corrcoef(a, b)[0, 1]) if min(a.std(), b.std()) > 1e-9 else float("nan")

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 RATE, HOP = 16000, 160
 STRESSED = 0.4  # share of the loudness peaks
@@ -19,13 +19,13 @@ _CLEAR = 2.0  # dB that a peak rises over the dips beside it
 _OCTAVES = (40, 246)  # samples: the periods of 400 to 65 Hz
 
 
-def loudness(samples: Array) -> Array:
+def loudness(samples: Floats) -> Floats:
     """Smoothed level (N,) in dB of what is not bass."""
     band = np.diff(samples, prepend=0.0)[: len(samples) // HOP * HOP].reshape(-1, HOP)
     return np.asarray(gaussian_filter1d(10 * np.log10((band**2).mean(axis=1) + 1e-9), 4))
 
 
-def stressed(samples: Array) -> Array:
+def stressed(samples: Floats) -> Floats:
     """Times (N,) in seconds of the loudest instants of the syllables that stand out by level, rise and pitch."""
     level = loudness(samples)
     peaks, facts = find_peaks(level, prominence=_CLEAR, distance=10, height=np.quantile(level, 0.95) - _LOUD)
@@ -37,7 +37,7 @@ def stressed(samples: Array) -> Array:
     return np.asarray(peaks[score > np.quantile(score, 1 - STRESSED)] / 100)
 
 
-def _pitch(samples: Array, at: int) -> float:
+def _pitch(samples: Floats, at: int) -> float:
     """Semitones, from the autocorrelation of 60 ms."""
     near = samples[max(at * HOP - 480, 0) : at * HOP + 480]
     spectrum = np.abs(np.fft.rfft(near * np.hanning(len(near)), 4096)) ** 2
@@ -45,5 +45,5 @@ def _pitch(samples: Array, at: int) -> float:
     return float(12 * np.log2(RATE / (low + int(np.argmax(np.fft.irfft(spectrum)[low:high])))))
 
 
-def _z(x: Array) -> Array:
+def _z(x: Floats) -> Floats:
     return np.asarray((x - x.mean()) / (x.std() + 1e-9))

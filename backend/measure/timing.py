@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.measure.body import FPS, Body, hands, speed, spin
 from backend.measure.table import Rows
-from sg_blender_addon.core.rotations import Array
+from sg_blender_addon.core.arrays import Floats
 
 LAGS = np.arange(-18, 19) / 30  # s from the syllable's loudest instant
 SHIFTS, EDGE = 200, 1.0  # how many shifts, and the least of them in s
@@ -28,7 +28,7 @@ class Spoken:
     """A motion and its speech: stressed syllables in s, and the length of the recording."""
 
     body: Body
-    stressed: Array
+    stressed: Floats
     seconds: float
 
 
@@ -55,7 +55,7 @@ def timing(pieces: Sequence[Spoken]) -> Rows:
     return rows | {"stressed syllables": float(sum(counts))}
 
 
-def speeds(body: Body) -> dict[str, Array]:
+def speeds(body: Body) -> dict[str, Floats]:
     """The faster hand's speed (F,), and how fast head (against the chest) and chest turn."""
     chest = body.turn["chest"]
     return {
@@ -65,13 +65,13 @@ def speeds(body: Body) -> dict[str, Array]:
     }
 
 
-def _curves(piece: Spoken, values: Array, moves: Array) -> Array:
+def _curves(piece: Spoken, values: Floats, moves: Floats) -> Floats:
     """(1 + SHIFTS, lags): mean speed around the syllables, at their place and after each shift."""
     at = (piece.stressed[None, :, None] + moves[:, None, None]) % piece.seconds + LAGS
     return np.asarray(np.interp(at, np.arange(len(values)) / FPS, values).mean(axis=1))
 
 
-def _against_chance(curves: Array) -> Array:
+def _against_chance(curves: Floats) -> Floats:
     """Curves in deviations of the shifted ones."""
     chance = curves[1:]
     return np.asarray((curves - chance.mean(axis=0)) / np.maximum(chance.std(axis=0), 1e-9))

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from .arrays import Floats
 
-Array = Floats  # its name in training and bl
-
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])
 _TINY = 1e-12
 

@@ -8,9 +8,9 @@ import numpy as np
 import soundfile
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
-from training.curves import min_jerk
 from training.rigs import SMARTBODY, Rig
 
 FPS = 30.0
@@ -34,7 +34,7 @@ def gesture(sides: tuple[str, ...], reach: float, seconds: float = 2.4) -> Motio
     """Hands rise to their height at 1 s, stay, and are back at rest before the end."""
     frames = int(seconds * FPS)
     motion, times = hanging(frames), np.arange(frames) / FPS
-    share = min_jerk((times - 0.3) / 0.7) * (1 - min_jerk((times - 1.4) / 0.7))
+    share = minimum_jerk((times - 0.3) / 0.7) * (1 - minimum_jerk((times - 1.4) / 0.7))
     for side in sides:
         sign = 1 if side == "Left" else -1
         j = motion.skeleton.index(f"{side}ForeArm")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from sg_blender_addon.core import rotations as rot
+from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.timeline import Word
 from training.assembly import assemble
-from training.curves import min_jerk
 from training.measures import hands, joint_speeds, rest_in_silence
 from training.plan import make_plan, tracks
 from training.prosody import analyse
@@ -165,5 +165,5 @@ def test_liveliness_moves_the_whole_body(prosody, stock):
 
 
 def test_minimum_jerk_starts_and_ends_still():
-    x = min_jerk(np.linspace(-0.5, 1.5, 401))
+    x = minimum_jerk(np.linspace(-0.5, 1.5, 401))
     assert x[0] == 0 and x[-1] == 1 and np.all(np.diff(x) >= -1e-12) and x[200] == pytest.approx(0.5)

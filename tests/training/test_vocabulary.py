@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.skeleton import mirror_name
 from training import vocabulary
-from training.units import SIDES, arm_joints
+from training.units import arm_joints
 
 
 def test_families_are_compiled_with_variation():

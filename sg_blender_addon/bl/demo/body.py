@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.arrays import Floats
 from ...core.joint_groups import SIDES
-from ...core.rotations import Array
 from .hands import hand
 from .head import head
 from .pose import Part, Pose, Weights, along, mix, spine_weights, stack
@@ -49,7 +49,7 @@ def sweater(pose: Pose) -> Part:
         shapes += [collar, trapezius, arms[side]]
     whole = union(shapes, 3.2)
 
-    def cut(p: Array) -> Array:
+    def cut(p: Floats) -> Floats:
         return smooth_max([whole(p), p[:, 1] - hips[1] - 60.6], 0.8)
 
     reach = float(pose.at["LeftHand"][0]) + 7
@@ -87,7 +87,7 @@ def trousers(pose: Pose) -> Part:
         shapes.append(legs[side])
     pelvis, left, right = shapes
 
-    def whole(p: Array) -> Array:
+    def whole(p: Floats) -> Floats:
         d = smooth_min([pelvis(p), np.minimum(left(p), right(p))], 4.0)
         return smooth_max([d, p[:, 1] - hips[1] - 4, 6.6 - p[:, 1]], 0.8)
 
@@ -118,10 +118,10 @@ def shoe(pose: Pose, side: str) -> list[Part]:
         2.2,
     )
 
-    def shoe(p: Array) -> Array:
+    def shoe(p: Floats) -> Floats:
         return smooth_max([upper(p), 1.6 - p[:, 1], p[:, 1] - 9.4], 0.6)
 
-    def sole(p: Array) -> Array:
+    def sole(p: Floats) -> Floats:
         flat = p * np.array([1.0, 0.0, 1.0]) + np.array([0.0, 3.0, 0.0])
         return smooth_max([upper(flat) - 0.35, 0.1 - p[:, 1], p[:, 1] - 2.1], 0.5)
 

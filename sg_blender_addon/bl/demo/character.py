@@ -8,7 +8,8 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ...core.rotations import Array, rotate
+from ...core.arrays import Floats
+from ...core.rotations import rotate
 from ...core.skeleton import canonical
 from ..rna import present
 from . import body as demo_body
@@ -51,7 +52,7 @@ def build(name: str = NAME, scene: bpy.types.Scene | None = None) -> bpy.types.O
     return armature
 
 
-def _blender(points: Array) -> Array:
+def _blender(points: Floats) -> Floats:
     """Canonical centimetres to Blender's metres: Z up, facing -Y."""
     p = np.asarray(points, dtype=float) * METRES
     return np.stack([p[..., 0], -p[..., 2], p[..., 1]], axis=-1)
@@ -80,7 +81,7 @@ def _armature(name: str, scene: bpy.types.Scene, pose: Pose) -> bpy.types.Object
     return armature
 
 
-def _bend_side(pose: Pose, joint: str) -> Array:
+def _bend_side(pose: Pose, joint: str) -> Floats:
     """Where a bone's Z axis looks: the back of arms and hands, the front of everything else."""
     arm = any(word in joint for word in ("Arm", "Hand", "Shoulder"))
     return rotate(pose.turn[joint], np.array([0.0, 1.0, 0.0] if arm else [0.0, 0.0, 1.0]))
@@ -105,7 +106,7 @@ def _mesh(name: str, parts: list[Part]) -> bpy.types.Object:
     return body
 
 
-def _weigh(body: bpy.types.Object, parts: list[Part], starts: Array) -> None:
+def _weigh(body: bpy.types.Object, parts: list[Part], starts: Floats) -> None:
     """Vertex groups; weights are rounded to 64ths so that vertices can be added many at a time."""
     groups = {joint: body.vertex_groups.new(name=joint) for joint in canonical().names}
     for part, start in zip(parts, starts, strict=False):

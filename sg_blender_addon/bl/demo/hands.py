@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from ...core import rotations as rot
+from ...core.arrays import Floats
 from ...core.joint_groups import FINGERS
-from ...core.rotations import Array
 from .pose import Part, Pose, along, mix, stack
 from .sdf import Mesh, ball, cone, mesh_of, smoothstep, tube, union
 
@@ -66,14 +66,14 @@ def _finger(pose: Pose, side: str, finger: str) -> list[Part]:
     return [Part("skin", mesh, weights), Part("nail", nail, {joints[2]: np.ones(len(nail.vertices))})]
 
 
-def _thumb_back(direction: Array) -> Array:
+def _thumb_back(direction: Floats) -> Floats:
     """The thumb's nail looks up and away from the fingers."""
     back = np.array([-0.35 * np.sign(direction[0]), 0.9, 0.45])
     back = back - direction * (back @ direction)
     return back / np.linalg.norm(back)
 
 
-def _profile(points: Array, girth: tuple[float, ...]) -> tuple[Array, Array]:
+def _profile(points: Floats, girth: tuple[float, ...]) -> tuple[Floats, Floats]:
     """Centre line and radii of a finger: slimmer between the joints, round at the tip."""
     lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     end = lengths[-1] - 0.02
@@ -88,7 +88,7 @@ def _profile(points: Array, girth: tuple[float, ...]) -> tuple[Array, Array]:
     return places, np.maximum(radius * round_end, 0.01)
 
 
-def _arc_length(p: Array, chain: Array) -> Array:
+def _arc_length(p: Floats, chain: Floats) -> Floats:
     """How far along a chain of points the nearest place lies; negative before its start."""
     best, value = np.full(len(p), np.inf), np.zeros(len(p))
     passed = 0.0

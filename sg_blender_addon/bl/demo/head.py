@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...core.rotations import Array
+from ...core.arrays import Floats
 from .pose import Part, Pose, spine_weights
 from .sdf import Distance, Mesh, ball, cone, mesh_of, smooth_max, smooth_min, tube, union
 
@@ -14,7 +14,7 @@ from .sdf import Distance, Mesh, ball, cone, mesh_of, smooth_max, smooth_min, tu
 def head(pose: Pose) -> list[Part]:
     c = pose.at["Head"] + np.array([0.0, 10.0, 0.8])  # near the ears' height, in the middle of the skull
 
-    def at(x: float, y: float, z: float) -> Array:
+    def at(x: float, y: float, z: float) -> Floats:
         return c + np.array([x, y, z])
 
     skull = union(
@@ -32,7 +32,7 @@ def head(pose: Pose) -> list[Part]:
     sockets = [ball(at(s * 3.2, 0.1, 9.2), (2.3, 1.5, 1.6)) for s in (1, -1)]
     mouth = ball(at(0, -6.9, 6.2), (3.4, 1.7, 2.3))
 
-    def face(p: Array) -> Array:
+    def face(p: Floats) -> Floats:
         d = smooth_min([union([skull, mouth, *cheeks], 2.0)(p), neck(p)], 3.0)
         d = smooth_min([d, *(n(p) for n in nose)], 1.2)
         d = smooth_max([d, *(-s(p) for s in sockets)], 1.0)
@@ -45,7 +45,7 @@ def head(pose: Pose) -> list[Part]:
     return found
 
 
-def _hair(skull: Distance, at: Callable[[float, float, float], Array]) -> Mesh:
+def _hair(skull: Distance, at: Callable[[float, float, float], Floats]) -> Mesh:
     """Short hair with some volume, swept to one side over the forehead."""
     volume = union(
         [
@@ -58,7 +58,7 @@ def _hair(skull: Distance, at: Callable[[float, float, float], Array]) -> Mesh:
         2.5,
     )
 
-    def hair(p: Array) -> Array:
+    def hair(p: Floats) -> Floats:
         q = p - at(0, 0, 0)
         front = 0.69 * (q[:, 2] - 7.0) - 0.72 * (q[:, 1] - 5.9 - 0.10 * q[:, 0] + 0.035 * q[:, 0] ** 2)
         sides = 0.94 * (q[:, 2] - 1.1) - 0.35 * (q[:, 1] + 3.0)
@@ -68,7 +68,7 @@ def _hair(skull: Distance, at: Callable[[float, float, float], Array]) -> Mesh:
     return mesh_of(hair, at(-11, -10, -13), at(11, 14, 12), 0.5)
 
 
-def _front(shape: Distance, x: Array, y: Array, start: float) -> Array:
+def _front(shape: Distance, x: Floats, y: Floats, start: float) -> Floats:
     """The foremost places (N, 3) of a surface at x, y, searched from z = start backwards."""
     z = np.full(len(x), start)
     for _ in range(60):
@@ -76,7 +76,7 @@ def _front(shape: Distance, x: Array, y: Array, start: float) -> Array:
     return np.stack([x, y, z], axis=1)
 
 
-def _features(face: Distance, at: Callable[[float, float, float], Array]) -> list[tuple[str, Mesh]]:
+def _features(face: Distance, at: Callable[[float, float, float], Floats]) -> list[tuple[str, Mesh]]:
     """Eyes with lids, brows and lips, laid onto the face."""
     out: list[tuple[str, Mesh]] = []
     c, start = at(0, 0, 0), float(at(0, 0, 13)[2])
@@ -102,17 +102,17 @@ def _features(face: Distance, at: Callable[[float, float, float], Array]) -> lis
     return out
 
 
-def _lid(eye: Array, keep: float, side: float) -> Mesh:
+def _lid(eye: Floats, keep: float, side: float) -> Mesh:
     """The part of a shell round the eye above (side 1) or below (side -1) a height."""
     shell = ball(eye, (1.75, 1.7, 1.72))
 
-    def lid(p: Array) -> Array:
+    def lid(p: Floats) -> Floats:
         return smooth_max([shell(p), side * (keep - (p[:, 1] - eye[1]))], 0.25)
 
     return mesh_of(lid, eye - 2.1, eye + 2.1, 0.2)
 
 
-def _ellipsoid(centre: Array, radii: tuple[float, float, float], step: float = 0.0) -> Mesh:
+def _ellipsoid(centre: Floats, radii: tuple[float, float, float], step: float = 0.0) -> Mesh:
     size = np.array(radii)
     step = step or float(size.min()) / 4
     return mesh_of(ball(centre, radii), centre - size - 2 * step, centre + size + 2 * step, step)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core import rotations as rot
+from ...core.arrays import Floats
 from ...core.joint_groups import SIDES
 from ...core.motion import Motion
-from ...core.rotations import Array
 from ...core.skeleton import canonical
 from .sdf import Mesh, smoothstep
 
-Weights = dict[str, Array]
+Weights = dict[str, Floats]
 ARMS_DOWN = 48.0
 """Degrees of the A pose below the horizontal."""
 _SPREAD = {"Index": 5.0, "Middle": 0.5, "Ring": -4.0, "Pinky": -9.0}
@@ -39,12 +39,12 @@ class Pose:
         motion = _rest_pose()
         positions, world = motion.forward_kinematics()
         skeleton = canonical()
-        self.at: dict[str, Array] = dict(zip(skeleton.names, positions[0], strict=True))
-        self.turn: dict[str, Array] = dict(zip(skeleton.names, world[0], strict=True))
+        self.at: dict[str, Floats] = dict(zip(skeleton.names, positions[0], strict=True))
+        self.turn: dict[str, Floats] = dict(zip(skeleton.names, world[0], strict=True))
         for joint, place in zip(skeleton.end_parents, motion.end_positions()[0], strict=True):
             self.at[skeleton.names[joint] + "_end"] = place
 
-    def in_hand(self, side: str, joint: str) -> Array:
+    def in_hand(self, side: str, joint: str) -> Floats:
         """A joint's place in the hand's own frame."""
         return rot.rotate(rot.inverse(self.turn[side + "Hand"]), self.at[joint] - self.at[side + "Hand"])
 
@@ -64,13 +64,13 @@ def _rest_pose() -> Motion:
     return motion
 
 
-def along(p: Array, a: Array, b: Array) -> Array:
+def along(p: Floats, a: Floats, b: Floats) -> Floats:
     """Distance of points along the line from a to b, from a on."""
     way = b - a
     return (p - a) @ way / np.linalg.norm(way)
 
 
-def stack(value: Array, steps: list[tuple[str, float, float]], first: str) -> Weights:
+def stack(value: Floats, steps: list[tuple[str, float, float]], first: str) -> Weights:
     """Weights of a chain: `first` up to the first step, then each joint from its (centre, half width) on."""
     out: Weights = {first: np.ones(len(value))}
     last = first
@@ -82,7 +82,7 @@ def stack(value: Array, steps: list[tuple[str, float, float]], first: str) -> We
     return out
 
 
-def mix(a: Weights, b: Weights, share: Array) -> Weights:
+def mix(a: Weights, b: Weights, share: Floats) -> Weights:
     """a where share is 0, b where it is 1."""
     out: Weights = {joint: w * (1 - share) for joint, w in a.items()}
     for joint, w in b.items():
@@ -90,7 +90,7 @@ def mix(a: Weights, b: Weights, share: Array) -> Weights:
     return out
 
 
-def spine_weights(pose: Pose, p: Array) -> Weights:
+def spine_weights(pose: Pose, p: Floats) -> Weights:
     y = p[:, 1]
     steps = [
         (j, pose.at[j][1], h)
@@ -99,12 +99,12 @@ def spine_weights(pose: Pose, p: Array) -> Weights:
     return stack(y, steps, "Hips")
 
 
-def bones(pose: Pose) -> Mapping[str, tuple[Array, Array]]:
+def bones(pose: Pose) -> Mapping[str, tuple[Floats, Floats]]:
     """Head and tail (3) of every joint's bone."""
     skeleton = canonical()
     first = {"Hips": "Spine", "Spine2": "Neck", "Head": "Head_end"}
     first |= {s + "Hand": s + "HandMiddle1" for s in SIDES}
-    out: dict[str, tuple[Array, Array]] = {}
+    out: dict[str, tuple[Floats, Floats]] = {}
     for j, name in enumerate(skeleton.names):
         children = [skeleton.names[c] for c in skeleton.children(j)] or [name + "_end"]
         out[name] = (pose.at[name], pose.at[first.get(name, children[0])])

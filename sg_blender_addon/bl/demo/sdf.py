@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...core.rotations import Array, normalize
+from ...core.arrays import Floats
+from ...core.rotations import normalize
 
-Distance = Callable[[Array], Array]
+Distance = Callable[[Floats], Floats]
 Indices = npt.NDArray[np.intp]
 
 
@@ -21,13 +22,13 @@ Indices = npt.NDArray[np.intp]
 class Mesh:
     """vertices (V, 3); faces (F, 4) vertex indices, counter-clockwise seen from outside."""
 
-    vertices: Array
+    vertices: Floats
     faces: Indices
 
 
 def cone(
-    a: Sequence[float] | Array,
-    b: Sequence[float] | Array,
+    a: Sequence[float] | Floats,
+    b: Sequence[float] | Floats,
     ra: float,
     rb: float,
     squash: Sequence[float] = (1.0, 1.0, 1.0),
@@ -36,7 +37,7 @@ def cone(
     scale = np.asarray(squash, dtype=float)
     start, way = np.asarray(a, dtype=float), np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
 
-    def distance(p: Array) -> Array:
+    def distance(p: Floats) -> Floats:
         share = np.clip((p - start) @ way / max(way @ way, 1e-9), 0.0, 1.0)
         aside = (p - start - share[:, None] * way) / scale
         return (np.linalg.norm(aside, axis=1) - (ra + (rb - ra) * share)) * scale.min()
@@ -44,7 +45,7 @@ def cone(
     return distance
 
 
-def ball(centre: Sequence[float] | Array, radii: Sequence[float] | Array) -> Distance:
+def ball(centre: Sequence[float] | Floats, radii: Sequence[float] | Floats) -> Distance:
     """An ellipsoid."""
     middle, size = np.asarray(centre, dtype=float), np.asarray(radii, dtype=float)
     return lambda p: (np.linalg.norm((p - middle) / size, axis=1) - 1.0) * size.min()
@@ -57,7 +58,7 @@ def column(rings: Sequence[tuple[float, float, float, float]], bulge: float = 2.
     kernel = np.exp(-0.5 * (np.linspace(-2, 2, 21)) ** 2)
     w, d, z = (_smooth(np.interp(fine, y, values), kernel / kernel.sum()) for values in (w, d, z))
 
-    def distance(p: Array) -> Array:
+    def distance(p: Floats) -> Floats:
         width, depth, middle = (np.interp(p[:, 1], fine, values) for values in (w, d, z))
         round_ = (np.abs(p[:, 0] / width) ** bulge + np.abs((p[:, 2] - middle) / depth) ** bulge) ** (1 / bulge)
         side = (round_ - 1.0) * np.minimum(width, depth)
@@ -66,12 +67,12 @@ def column(rings: Sequence[tuple[float, float, float, float]], bulge: float = 2.
     return distance
 
 
-def _smooth(values: Array, kernel: Array) -> Array:
+def _smooth(values: Floats, kernel: Floats) -> Floats:
     half = len(kernel) // 2
     return np.convolve(np.pad(values, half, mode="edge"), kernel, "valid")
 
 
-def smooth_min(distances: Sequence[Array], k: float) -> Array:
+def smooth_min(distances: Sequence[Floats], k: float) -> Floats:
     """Union with fillets about k wide."""
     out = distances[0]
     for d in distances[1:]:
@@ -80,7 +81,7 @@ def smooth_min(distances: Sequence[Array], k: float) -> Array:
     return out
 
 
-def smooth_max(distances: Sequence[Array], k: float) -> Array:
+def smooth_max(distances: Sequence[Floats], k: float) -> Floats:
     """Intersection with rounded edges."""
     return -smooth_min([-d for d in distances], k)
 
@@ -89,7 +90,7 @@ def union(shapes: Sequence[Distance], k: float) -> Distance:
     return lambda p: smooth_min([shape(p) for shape in shapes], k)
 
 
-def mesh_of(shape: Distance, low: Sequence[float] | Array, high: Sequence[float] | Array, step: float) -> Mesh:
+def mesh_of(shape: Distance, low: Sequence[float] | Floats, high: Sequence[float] | Floats, step: float) -> Mesh:
     """The surface of a shape inside a box, by surface nets on a grid of `step`, then pulled onto the surface."""
     lo = np.asarray(low, dtype=float)
     counts = np.maximum(np.ceil((np.asarray(high, dtype=float) - lo) / step).astype(int), 2)
@@ -101,7 +102,7 @@ def mesh_of(shape: Distance, low: Sequence[float] | Array, high: Sequence[float]
     return Mesh(vertices, _quads(values < 0, index))
 
 
-def _cells(values: Array) -> tuple[Indices, Array]:
+def _cells(values: Floats) -> tuple[Indices, Floats]:
     """Per grid cell the number of its vertex (-1: none), and the vertices' places in grid units."""
     corners = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
     shape = tuple(n - 1 for n in values.shape)
@@ -138,7 +139,7 @@ def _quads(inside: npt.NDArray[np.bool_], index: Indices) -> Indices:
     return np.concatenate(faces)
 
 
-def _pull(shape: Distance, points: Array, step: float) -> Array:
+def _pull(shape: Distance, points: Floats, step: float) -> Floats:
     """Newton steps along the numeric gradient, none longer than a third of a cell."""
     small = 0.1 * step
     for _ in range(4):
@@ -152,8 +153,8 @@ def _pull(shape: Distance, points: Array, step: float) -> Array:
 
 
 def tube(
-    points: Array,
-    radii: Sequence[float] | Array,
+    points: Floats,
+    radii: Sequence[float] | Floats,
     sides: int = 14,
     up: Sequence[float] = (0.0, 1.0, 0.0),
     flat: float = 1.0,
@@ -173,8 +174,8 @@ def tube(
     return Mesh(vertices.reshape(-1, 3), np.concatenate(faces))
 
 
-def smoothstep(x: Array, low: float, high: float) -> Array:
+def smoothstep(x: Floats, low: float, high: float) -> Floats:
     """0 below low, 1 above high, smooth between."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    result: Array = t * t * (3 - 2 * t)
+    result: Floats = t * t * (3 - 2 * t)
     return result

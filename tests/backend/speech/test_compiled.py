@@ -76,4 +76,4 @@ def test_librosa_comes_with_its_own_cache() -> None:
     import numba
 
     assert librosa().__name__ == "librosa" and (compiled_folder() / DONE).is_file()
-    assert numba.config.CACHE_DIR == str(compiled_folder())
+    assert str(compiled_folder()) == numba.config.CACHE_DIR
