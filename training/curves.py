@@ -32,8 +32,6 @@ def settle(times: Floats, moves: Sequence[Reach], start: Sequence[float]) -> Flo
         begin, end = np.searchsorted(times, (move.at - move.lead, move.at))
         done = minimum_jerk((times[begin:end] - move.at + move.lead) / move.lead)
         curve[begin:end] += done[:, None] * (value - before)
-            value - before
-        )
         curve[end:] += value - before
         before = value
     return curve
