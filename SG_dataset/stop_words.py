@@ -1,4 +1,4 @@
-"""English words that say little: the one list of those that search, choosing and splitting sentences leave aside."""
+"""English words that say little: the one list for search, choosing, splitting sentences and stress."""
 
 from __future__ import annotations
 
@@ -12,3 +12,9 @@ STOP_WORDS = EMPTY_WORDS | frozenset(
     "your".split()
 )
 """Words that tell no text from another. A gesture may well be made on "you" or "not", so they are not empty."""
+
+FUNCTION_WORDS = STOP_WORDS | frozenset(
+    "am been can could did does into may might must no onto over shall should there these those under upon which who "  # noqa: SIM905
+    "whom would".split()
+)
+"""Words of grammar: said without stress unless the speaker means it."""

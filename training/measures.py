@@ -6,9 +6,8 @@ import numpy as np
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-
-SIDES = ("Left", "Right")
 
 
 def joint_speeds(motion: Motion) -> Floats:

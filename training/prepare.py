@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from backend.speech.audio import Audio
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.manner import PRESETS, Manner, limits
+from SG_dataset.processes import process_pool
 from training.assembly import Stock, assemble
 from training.clips import SpeechClip, compose
 from training.life import collect_idles, collect_postures, collect_shifts, collect_talk
@@ -139,7 +140,7 @@ def _made(jobs: list[Job], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
         yield from (make_clip(clip, stock, seed, manner) for clip, seed, manner in jobs)
         return
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(stock,)) as pool:
+    with process_pool(workers, partial(_start_worker, stock)) as pool:
         yield from pool.map(_work, jobs)
 
 

@@ -14,6 +14,7 @@ from scipy.signal import find_peaks
 from backend.speech.compiled import librosa
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.timeline import Word
+from SG_dataset.stop_words import FUNCTION_WORDS
 
 RATE = 16000
 HOP = 160  # 10 ms
@@ -21,82 +22,6 @@ _QUIET_DB = -34.0  # below the clip's loud level: not speech
 _FLOOR_DB = -62.0  # absolute: near-silence is silence however a clip is scaled
 _BAND = (200, 4000)  # Hz
 _PAUSE = 0.28  # a shorter gap is inside a phrase
-_FUNCTION_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "but",
-        "if",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "from",
-        "by",
-        "with",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "am",
-        "it",
-        "its",
-        "he",
-        "she",
-        "they",
-        "we",
-        "you",
-        "i",
-        "me",
-        "my",
-        "your",
-        "his",
-        "her",
-        "their",
-        "our",
-        "this",
-        "that",
-        "these",
-        "those",
-        "which",
-        "who",
-        "whom",
-        "there",
-        "then",
-        "than",
-        "so",
-        "do",
-        "does",
-        "did",
-        "has",
-        "have",
-        "had",
-        "not",
-        "no",
-        "can",
-        "could",
-        "may",
-        "might",
-        "must",
-        "shall",
-        "should",
-        "will",
-        "would",
-        "for",
-        "into",
-        "onto",
-        "upon",
-        "over",
-        "under",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -166,7 +91,7 @@ def _word_bonus(time: float, words: Sequence[Word]) -> float:
     for word in words:
         if word.start - 0.02 <= time <= word.end + 0.02:
             text = re.sub(r"[^a-z']", "", word.text.lower())
-            return -1.2 if text in _FUNCTION_WORDS else 0.5
+            return -1.2 if text in FUNCTION_WORDS else 0.5
     return 0.0
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UserError
+from ..core.files import replacing
 from . import locks, platforms
 from .failures import DETAIL_LINES
 from .job import Control
@@ -80,7 +81,8 @@ class Marker:
             return None
 
     def write(self, folder: Path) -> None:
-        platforms.write_text(folder / MARKER, json.dumps(vars(self), indent=1))
+        with replacing(folder / MARKER) as temporary:
+            temporary.write_text(json.dumps(vars(self), indent=1), "utf-8")
 
 
 @dataclass
@@ -101,7 +103,8 @@ class Attempt:
             return None
 
     def write(self, folder: Path) -> None:
-        platforms.write_text(folder / ATTEMPT, json.dumps(vars(self), indent=1))
+        with replacing(folder / ATTEMPT) as temporary:
+            temporary.write_text(json.dumps(vars(self), indent=1), "utf-8")
 
 
 def environment_python(folder: Path) -> Path | None:

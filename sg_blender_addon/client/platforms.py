@@ -152,18 +152,6 @@ def patiently(
         pause = min(2 * pause, 1.0)
 
 
-def replace(source: Path, target: Path, **patience: Any) -> None:
-    """Put a file into the place of another, in one go."""
-    patiently(lambda: os.replace(source, target), **patience)
-
-
-def write_text(path: Path, text: str, **patience: Any) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, "utf-8")
-    replace(fresh, path, **patience)
-
-
 def remove_tree(path: Path, **patience: Any) -> None:
     """Delete a folder and what is in it, write-protected files too. OSError where something holds a file for longer."""
 

@@ -121,13 +121,6 @@ def test_a_tree_goes_although_somebody_holds_a_file_for_a_moment(
     platforms.remove_tree(tmp_path / "env")  # gone already: nothing to do
 
 
-def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    platforms.write_text(tmp_path / "a.json", "ü")
-    platforms.write_text(tmp_path / "a.json", "é")
-    assert (tmp_path / "a.json").read_text("utf-8") == "é"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
 def test_symlinks_are_looked_for_and_leave_nothing(tmp_path: Path) -> None:
     assert platforms.has_symlinks(tmp_path)
     assert not platforms.has_symlinks(tmp_path / "nowhere")

@@ -6,12 +6,13 @@ import pytest
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.manner import Manner
+from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.timeline import Word
 from training.assembly import assemble
-from training.measures import hands, joint_speeds, rest_in_silence
+from training.measures import hands, joint_speeds
 from training.plan import make_plan, tracks
-from training.prosody import analyse
+from training.prosody import Prosody, analyse
 
 from . import synthetic
 
@@ -93,6 +94,36 @@ def test_hand_leads_as_the_manner_says(prosody, stock):
         return np.mean([s == ("Right",) for s in sides]) - np.mean([s == ("Left",) for s in sides])
 
     assert share(1.0) > 0.15 and share(-1.0) < -0.15
+
+
+def rest_in_silence(motion: Motion, prosody: Prosody) -> dict[str, float]:
+    """Hand height above its rest (cm) and hand speed (cm/s), in speech and in pauses of more than 1.6 s.
+
+    The first 1.2 s of a pause are not counted: hands need them to come down.
+    """
+    path = hands(motion)
+    height = path[..., 1].max(axis=1) - np.quantile(path[..., 1], 0.05)
+    speed = np.linalg.norm(np.diff(path, axis=0, prepend=path[:1]), axis=-1).mean(axis=1) * motion.fps
+    times = np.arange(len(motion)) / motion.fps
+    speech = np.zeros(len(motion), dtype=bool)
+    for phrase in prosody.phrases:
+        speech |= (times >= phrase.start) & (times < phrase.end)
+    ends = np.array([0.0, *(p.end for p in prosody.phrases)])
+    starts = np.array([*(p.start for p in prosody.phrases), prosody.seconds])
+    still = np.zeros(len(motion), dtype=bool)
+    for a, b in zip(ends, starts, strict=True):
+        if b - a > 1.6:
+            still |= (times >= a + (1.2 if a > 0 else 0.4)) & (times < b - 0.3)
+
+    def mean(values: np.ndarray, mask: np.ndarray) -> float:
+        return float(values[mask].mean()) if mask.any() else float("nan")
+
+    return {
+        "height_speech_cm": mean(height, speech),
+        "height_silence_cm": mean(height, still),
+        "speed_speech_cm_s": mean(speed, speech),
+        "speed_silence_cm_s": mean(speed, still),
+    }
 
 
 def test_hands_rest_in_silence(prosody, stock):
