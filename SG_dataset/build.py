@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from SG_dataset.compiler.compile import compile_variant
-from SG_dataset.drawing.sheet import thumbnail
+from SG_dataset.drawing.sheet import preview
 from SG_dataset.library import BUILT, FILE, write_library
 from SG_dataset.notation.read import FOLDER, read_gestures
 from SG_dataset.notation.records import GestureSpec
@@ -26,19 +26,19 @@ INFO = {
     "source": "authored in SG_dataset/gestures",
     "frames_per_second": 60,
 }
-PICTURE = 192  # pixels
+PREVIEW_SIZE = 192  # pixels
 LOCK_PATIENCE = 600.0  # seconds to wait for another process that is building
 
 
-def picture(motion: Motion, phases: Phases, size: int = PICTURE) -> bytes:
+def preview_png(motion: Motion, phases: Phases, size: int = PREVIEW_SIZE) -> bytes:
     """A small PNG of the stroke, with its path."""
-    image = PillowImage.fromarray(thumbnail(motion, phases, size))
+    image = PillowImage.fromarray(preview(motion, phases, size))
     out = io.BytesIO()
     image.quantize(96).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
-def new_gesture(spec: GestureSpec, with_picture: bool = True) -> NewGesture:
+def new_gesture(spec: GestureSpec, with_preview: bool = True) -> NewGesture:
     """Compile a gesture file's variants."""
     compiled = [compile_variant(spec, v) for v in spec.variants]
     variants = tuple(
@@ -52,7 +52,7 @@ def new_gesture(spec: GestureSpec, with_picture: bool = True) -> NewGesture:
         spec.examples,
         spec.tags,
         variants,
-        picture(compiled[0].motion, compiled[0].phases) if with_picture else b"",
+        preview_png(compiled[0].motion, compiled[0].phases) if with_preview else b"",
     )
 
 

@@ -125,7 +125,7 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
     """One picture of every gesture's stroke with its label."""
     from PIL import ImageDraw, ImageFont
 
-    from SG_dataset.drawing.sheet import thumbnail
+    from SG_dataset.drawing.sheet import preview as draw_preview
 
     rows = -(-len(gestures) // columns)
     page = PillowImage.new("RGB", (columns * cell, rows * (cell + 18)), (40, 40, 44))
@@ -133,7 +133,7 @@ def _overview(gestures: Sequence[Drawable], cell: int = 200, columns: int = 8) -
     for i, gesture in enumerate(gestures):
         made = gesture.variants[gesture.numbers()[0]]()
         x, y = i % columns * cell, i // columns * (cell + 18)
-        page.paste(PillowImage.fromarray(thumbnail(made.motion, made.phases, cell)), (x, y + 18))
+        page.paste(PillowImage.fromarray(draw_preview(made.motion, made.phases, cell)), (x, y + 18))
         draw.text((x + 4, y + 2), f"{gesture.id} {gesture.label}"[:32], fill=(255, 255, 255), font=font)
     return page
 

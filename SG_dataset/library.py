@@ -83,7 +83,7 @@ class Library:
         gesture = self.gesture(gesture_id)
         try:
             with zipfile.ZipFile(gesture.variants[0].source if gesture.variants else self.path) as archive:
-                return archive.read(_picture_name(gesture.id))
+                return archive.read(_preview_name(gesture.id))
         except (KeyError, OSError, zipfile.BadZipFile) as problem:
             raise UserError(
                 f"The library has no picture of {gesture_id}.", "Build it again.", "no_preview"
@@ -104,7 +104,7 @@ class Library:
         return [(self.gestures[i], score) for i, score in self._search.rank(text)[:top]]
 
 
-def _picture_name(gesture_id: str) -> str:
+def _preview_name(gesture_id: str) -> str:
     return f"previews/{gesture_id}.png"
 
 
@@ -125,7 +125,7 @@ def _gesture_from(record: dict[str, Any], path: Path, checksums: Mapping[str, st
         examples,
         record["tags"],
         variants,
-        checksums.get(_picture_name(record["id"]), drawn),
+        checksums.get(_preview_name(record["id"]), drawn),
     )
 
 
@@ -148,7 +148,7 @@ def write_library(gestures: Iterable[NewGesture], path: Path, info: Mapping[str,
                     }
                 )
             if g.picture:
-                _store(archive, _picture_name(g.id), g.picture)
+                _store(archive, _preview_name(g.id), g.picture)
             records.append(
                 {
                     "id": g.id,

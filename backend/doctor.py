@@ -118,13 +118,13 @@ def _alignment() -> str:
 
 
 def _embedding() -> str:
-    from backend.gestures.classifier import Scorer
+    from backend.gestures.classifier import GestureClassifier
     from backend.gestures.embed import embedder
     from SG_dataset.open import open_library
 
     embedder()
     try:
-        Scorer(open_library("starter"), learn=False)
+        GestureClassifier(open_library("starter"), learn=False)
     except UserError:
         return "sentence embeddings; the first performance learns our library, or: python -m backend.gestures.fit"
     return "sentence embeddings, with our library learned"

@@ -36,7 +36,7 @@ def _ranked(library: Library, query: str) -> list[str]:
     for gesture, score in found:
         scores[gesture.id] += score / found[0][1]
     try:
-        trained = classifier.scorer_for(library, learn=False)
+        trained = classifier.classifier_for(library, learn=False)
         meant = trained.score([query.split()])[0][1].max(axis=0)
         for gesture_id, probability in zip(trained.ids, meant.tolist(), strict=True):
             scores[gesture_id] += probability if probability > LEAST_MEANING else 0.0
@@ -88,9 +88,9 @@ def preview(library: Library, gesture_id: str, number: int | None = None) -> byt
         variants = library.gesture(gesture_id).variants
         if error.code != "no_preview" or not variants:
             raise
-        from SG_dataset.build import picture
+        from SG_dataset.build import preview_png
 
-        return picture(variants[0].motion(), variants[0].phases)
+        return preview_png(variants[0].motion(), variants[0].phases)
 
 
 def _moments(variant: Variant) -> bytes:

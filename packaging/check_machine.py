@@ -85,8 +85,8 @@ def announcement(locks: Sequence[str], key: str, sizes: dict[str, dict[str, int]
         cuda = sizes["backend"][key] - sizes["backend-without-torch"][key]
         torch = f" {cuda / 1e9:.1f} GB of it are PyTorch with CUDA: without a GPU of NVIDIA's stop this and add "
         torch += f"TORCH=cpu, which takes {CPU_TORCH / 1e9:.1f} GB."
-    minutes = size * 8 / 1e8 / 60
-    return f"The first time {size / 1e9:.1f} GB are downloaded, {minutes:.0f} minutes at 100 Mbit/s.{torch}"
+    minutes = round(size * 8 / 1e8 / 60)
+    return f"The first time {size / 1e9:.1f} GB are downloaded, {minutes} min at 100 Mbit/s.{torch}"
 
 
 def check_space(needed: int, folder: Path) -> None:

@@ -214,7 +214,7 @@ def _arrow(draw: ImageDraw.ImageDraw, points: Floats, colour: tuple[int, int, in
     )
 
 
-def thumbnail(motion: Motion, phases: Phases, size: int = 192) -> Image:
+def preview(motion: Motion, phases: Phases, size: int = 192) -> Image:
     """One square picture of the stroke from the front with the path that leads through it, uint8 (size, size, 3)."""
     last = len(motion) - 1
     start, stroke, end = (

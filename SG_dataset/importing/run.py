@@ -15,7 +15,7 @@ from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import move
 from sg_blender_addon.core.progress import Progress
 from SG_dataset import library as libraries
-from SG_dataset.build import picture
+from SG_dataset.build import preview_png
 from SG_dataset.importing.clip import Clip
 from SG_dataset.importing.mapping import ImportMapping, read_mapping
 from SG_dataset.importing.pool import Job, convert_all, workers_for
@@ -185,7 +185,7 @@ class _Import:
             tuple(dict.fromkeys(examples)),
             tags,
             variants,
-            picture(first.motion, first.phases),
+            preview_png(first.motion, first.phases),
         )
 
 

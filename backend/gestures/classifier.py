@@ -152,9 +152,9 @@ def fit(samples: Sequence[Sample], encoded: Sequence[Encoded], classes: int, pro
 
 def _fit_words(samples: Sequence[Sample], encoded: Sequence[Encoded], progress: Progress) -> tuple[Floats32, float]:
     """The word model, from each example's marked word, its other words, and the words of plain speech."""
-    told = [(s, e) for s, e in zip(samples, encoded, strict=True) if s.index >= 0 or s.gesture < 0]
-    x = np.concatenate([word_features(e) for _, e in told])
-    y = np.concatenate([np.arange(len(s.words)) == s.index for s, _ in told]).astype(np.int64)
+    marked = [(s, e) for s, e in zip(samples, encoded, strict=True) if s.index >= 0 or s.gesture < 0]
+    x = np.concatenate([word_features(e) for _, e in marked])
+    y = np.concatenate([np.arange(len(s.words)) == s.index for s, _ in marked]).astype(np.int64)
     weights, bias = _regression(x, y, np.ones(len(y), np.float32), 2, WORD_DECAY, progress)
     return weights[:, 1] - weights[:, 0], float(bias[1] - bias[0])
 
@@ -183,10 +183,10 @@ def _regression(
     return found[:-classes].reshape(shape), found[-classes:]
 
 
-# ------------------------------------------------------------------------------------------------------------- scorer
+# --------------------------------------------------------------------------------------------------------- classifier
 
 
-class Scorer:
+class GestureClassifier:
     """Scores the words of sentences against a library's gestures, in the order of `ids`. Raises `UserError` where the
     sentence model is missing."""
 
@@ -222,19 +222,19 @@ class Scorer:
         return len(words) < ENOUGH_WORDS or self._embedder.unknown(words) < MOST_UNKNOWN
 
 
-_latest: list[tuple[Library, Scorer]] = []
+_latest: list[tuple[Library, GestureClassifier]] = []
 
 
-def scorer_for(library: Library, progress: Progress | None = None, *, learn: bool = True) -> Scorer:
-    """The scorer of a library; the last one is kept in memory, since a server asks for the same again and again.
+def classifier_for(library: Library, progress: Progress | None = None, *, learn: bool = True) -> GestureClassifier:
+    """The classifier of a library; the last one is kept in memory, since a server asks for the same again and again.
 
     Without `learn` a library that was never fitted is a `UserError`, at once.
     """
     if _latest and _latest[0][0] is library:
         return _latest[0][1]
-    scorer = Scorer(library, progress=progress, learn=learn)
-    _latest[:] = [(library, scorer)]
-    return scorer
+    classifier = GestureClassifier(library, progress=progress, learn=learn)
+    _latest[:] = [(library, classifier)]
+    return classifier
 
 
 def _load_or_fit(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from backend.gestures.classifier import SHIPPED, Scorer
+from backend.gestures.classifier import SHIPPED, GestureClassifier
 from sg_blender_addon.core.errors import UserError
 from SG_dataset.open import open_library
 
@@ -15,7 +15,7 @@ from SG_dataset.open import open_library
 def main() -> int:
     before = set(SHIPPED.glob("*.npz"))
     try:
-        Scorer(open_library("starter"), keep_in=SHIPPED)
+        GestureClassifier(open_library("starter"), keep_in=SHIPPED)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints
         return 1

@@ -1,6 +1,6 @@
 """Which words get which gestures.
 
-`embedded` needs nothing but the package with the sentence model (`scorer.py`); `openai` asks a language model
+`embedded` needs nothing but the package with the sentence model (`classifier.py`); `openai` asks a language model
 (`llm.py`); `off` chooses nothing. Whatever goes wrong on the way is a warning: a performance without semantic gestures
 is better than none.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backend.gestures.choice import Choice
-from backend.gestures.classifier import scorer_for
+from backend.gestures.classifier import classifier_for
 from backend.gestures.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
 from backend.speech.sentences import is_english, split_pieces
 from sg_blender_addon.core.arrays import Floats32
@@ -98,20 +98,20 @@ def _embedded(
     words: Sequence[Word], library: Library, density: float, seed: int, progress: Progress | None
 ) -> tuple[list[Choice], list[str]]:
     try:
-        scorer = scorer_for(library, progress)
+        classifier = classifier_for(library, progress)
     except UserError as error:
         return [], [f"No gestures were chosen by meaning: {error.message} {error.hint}"]
-    if not scorer.understands([w.text for w in words]):
+    if not classifier.understands([w.text for w in words]):
         return [], [ONLY_ENGLISH]
     spans = split_pieces(words)
-    ids, labels = scorer.ids, scorer.labels
+    ids, labels = classifier.ids, classifier.labels
     salience = np.zeros(len(words), np.float32)
     which = np.zeros((len(words), len(ids)), np.float32)
     for start in range(0, len(spans), SENTENCES):
         batch = spans[start : start + SENTENCES]
         if progress is not None:
             progress.stage("Choosing gestures", start / len(spans))
-        scored = scorer.score([[words[i].text for i in span] for span in batch])
+        scored = classifier.score([[words[i].text for i in span] for span in batch])
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
             salience[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
     return select(words, salience, which, ids, labels, density, seed), []
@@ -133,7 +133,7 @@ def select(
 ) -> list[Choice]:
     """Pick the best (word, gesture) pairs greedily: confident first, apart in time, not the same gesture over and over.
 
-    `salience` (n,) and `which` (n, G) as from `Scorer.score`.
+    `salience` (n,) and `which` (n, G) as from `GestureClassifier.score`.
     """
     jitter = 1.0 + 0.01 * np.random.default_rng(seed).standard_normal(which.shape).astype(np.float32)
     scores = salience[:, None] * which * jitter

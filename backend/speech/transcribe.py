@@ -80,8 +80,8 @@ def transcribe(
     for start, end in _pieces(audio.seconds, voice):
         part = progress.span(start / audio.seconds, end / audio.seconds, "transcribe")
         part.stage("transcribe")
-        told, found = recognise(audio.clip(start, end), found or None, part)
-        heard += [Heard(h.text, h.start + start, h.end + start) for h in told]
+        piece, found = recognise(audio.clip(start, end), found or None, part)
+        heard += [Heard(h.text, h.start + start, h.end + start) for h in piece]
     words = join_words(heard, audio.seconds, found or "en")
     words = [w for w in words if _voiced(w, voice)]
     return Transcript(words, found or "en", [] if words else ["No speech was found in the recording."])

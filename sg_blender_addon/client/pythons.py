@@ -56,18 +56,18 @@ def examine(path: Path, control: Control) -> Interpreter:
             [str(path), "-I", "-c", PROBE], control, lines.append, cwd=Path.cwd(),
             env=child_environment(Path.cwd()), timeout_s=PROBE_TIMEOUT_S,
         )  # fmt: skip
-        told = json.loads(lines[-1]) if code == 0 and lines else None
+        answer = json.loads(lines[-1]) if code == 0 and lines else None
     except (ValueError, UserError):
-        told = None
-    if not isinstance(told, dict):
+        answer = None
+    if not isinstance(answer, dict):
         raise UserError(
             f"This is not a Python that can be run: {path}",
             "Choose another one under 'Make it from' in the add-on's preferences, or leave it empty.",
             "bad_python",
         )
-    major, minor = told["version"]
-    fits = told["wide"] and not told["free_threaded"] and RANGE[0] <= (major, minor) < RANGE[1]
-    return Interpreter(path, (major, minor), fits, told["venv"])
+    major, minor = answer["version"]
+    fits = answer["wide"] and not answer["free_threaded"] and RANGE[0] <= (major, minor) < RANGE[1]
+    return Interpreter(path, (major, minor), fits, answer["venv"])
 
 
 def choose(chosen: Path | None, own: Path, control: Control) -> Interpreter | None:

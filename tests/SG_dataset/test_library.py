@@ -77,11 +77,11 @@ def test_broken_and_missing_libraries_are_explained(tmp_path: Path, built: Path)
 
 def test_a_failing_build_leaves_the_old_library(tmp_path: Path) -> None:
     path = tmp_path / "library.zip"
-    write_library([new_gesture(next(read_gestures()), with_picture=False)], path, {})
+    write_library([new_gesture(next(read_gestures()), with_preview=False)], path, {})
     before = path.read_bytes()
 
     def failing():
-        yield new_gesture(next(read_gestures()), with_picture=False)
+        yield new_gesture(next(read_gestures()), with_preview=False)
         raise UserError("no")
 
     with pytest.raises(UserError):

@@ -19,7 +19,7 @@ from PIL import Image
 from backend.gestures.place import place
 from sg_blender_addon.core.protocol import API_VERSION
 from sg_blender_addon.core.wire import motion_arrays, motion_from, pack, unpack
-from SG_dataset.build import PICTURE
+from SG_dataset.build import PREVIEW_SIZE
 from SG_dataset.library import write_library
 from SG_dataset.open import open_library
 from SG_dataset.records import NewGesture, NewVariant
@@ -120,7 +120,7 @@ def test_pictures_of_a_library_that_has_some(server: Serving, tmp_path: Path) ->
     assert [g["picture"] != "" for g in sorted(listed, key=lambda g: g["id"])] == [False, True, True]
     assert picture("3123").content == b"a picture"
     drawn = Image.open(io.BytesIO(picture("0001").content))
-    assert drawn.size == (PICTURE, PICTURE) and len(drawn.getcolors() or ()) > 20
+    assert drawn.size == (PREVIEW_SIZE, PREVIEW_SIZE) and len(drawn.getcolors() or ()) > 20
     moments = Image.open(io.BytesIO(picture("0001", variant=1).content))
     assert moments.width == 3 * moments.height
     assert (picture("0000").status_code, picture("0000").json()["code"]) == (404, "no_preview")

@@ -12,7 +12,7 @@ import pytest
 
 from backend import http_gestures
 from backend.gestures import classifier, embed, texts
-from backend.gestures.classifier import Scorer
+from backend.gestures.classifier import GestureClassifier
 from backend.gestures.embed import model_folder
 from backend.gestures.retrieve import CLOSEST_SECONDS, choose, select
 from backend.gestures.texts import marked_index, plain
@@ -52,7 +52,7 @@ def test_finding_the_marked_word() -> None:
 
 @needs_model
 def test_unseen_sentences_find_their_gesture_and_word() -> None:
-    model = Scorer(LIBRARY)
+    model = GestureClassifier(LIBRARY)
     right = words_right = 0
     for starred, identity in UNSEEN:
         text, word = unstar(starred)
@@ -68,14 +68,14 @@ def test_unseen_sentences_find_their_gesture_and_word() -> None:
 @needs_model
 def test_the_fit_is_cached_and_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTICULATOR_CACHE", str(tmp_path))
-    first = Scorer(LIBRARY).score([["I", "love", "you"]])
+    first = GestureClassifier(LIBRARY).score([["I", "love", "you"]])
     (cached,) = tmp_path.iterdir()
     with monkeypatch.context() as patch:
         patch.setattr(classifier, "fit", lambda *_: pytest.fail("fitted again although it was cached"))
-        again = Scorer(LIBRARY).score([["I", "love", "you"]])
+        again = GestureClassifier(LIBRARY).score([["I", "love", "you"]])
     assert np.abs(first[0][1] - again[0][1]).max() < 1e-2
     cached.write_bytes(b"PK nonsense")
-    assert np.isfinite(Scorer(LIBRARY).score([["I"]])[0][1]).all()
+    assert np.isfinite(GestureClassifier(LIBRARY).score([["I"]])[0][1]).all()
     assert cached.stat().st_mode & 0o777 == 0o644 or os.name == "nt"
 
 
@@ -87,9 +87,9 @@ def test_a_fit_that_cannot_be_kept_leaves_no_rest(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(classifier.np, "savez", full)
-    assert Scorer(LIBRARY).score([["Hello"]])[0][1].any()
+    assert GestureClassifier(LIBRARY).score([["Hello"]])[0][1].any()
     with pytest.raises(UserError, match="No space left"):
-        Scorer(LIBRARY, keep_in=tmp_path)
+        GestureClassifier(LIBRARY, keep_in=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -146,7 +146,7 @@ def test_a_library_without_example_sentences_gets_gestures(library: Library, lea
     right = 0
     for starred, _ in UNSEEN:
         text, word = unstar(starred)
-        salience = Scorer(library).score([text.split()])[0][0]
+        salience = GestureClassifier(library).score([text.split()])[0][0]
         right += int(salience.argmax()) == marked_index(text.split(), word)
     assert right >= 7
 
@@ -159,7 +159,7 @@ def test_without_our_sentences_either_all_words_but_function_words_count_alike(
     monkeypatch.setattr(texts, "marked_speech", lambda: ())
     library = without("examples")
     for _ in range(2):  # fitted, then as it was kept
-        salience = Scorer(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
+        salience = GestureClassifier(library).score([["The", "enormous", "whale", "was", "there,", "hello"]])[0][0]
         assert salience.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
     words = spoken(TALK)
     choices, _ = choose(words, library, density=0.8)
@@ -175,13 +175,13 @@ def test_a_search_does_not_learn_a_library(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(classifier, "fit", lambda *_: pytest.fail("fitted for a search"))
         with pytest.raises(UserError) as caught:
-            classifier.scorer_for(LIBRARY, learn=False)
+            classifier.classifier_for(LIBRARY, learn=False)
         patch.setattr(classifier, "SHIPPED", tmp_path)
         assert "HAND WAVE" in [g["label"] for g in http_gestures.search(open_library("starter"), "hello")[:5]]
     assert caught.value.code == "not_learned" and not classifier._latest
-    learned = classifier.scorer_for(LIBRARY)
-    assert classifier.scorer_for(LIBRARY, learn=False) is learned
-    assert Scorer(LIBRARY, learn=False).ids == learned.ids
+    learned = classifier.classifier_for(LIBRARY)
+    assert classifier.classifier_for(LIBRARY, learn=False) is learned
+    assert GestureClassifier(LIBRARY, learn=False).ids == learned.ids
 
 
 # --------------------------------------------------------------------------------------------------------- choosing
