@@ -1,4 +1,4 @@
-"""SG_list.xlsx: the inventory in the column layout of the reference's list, written from the notation and read back."""
+"""The inventory SG_list.xlsx in the column layout of the reference's list, written from the notation and read back."""
 
 from __future__ import annotations
 

@@ -155,11 +155,15 @@ def service(request: Request) -> Service:
 async def read_body(request: Request, limit: int) -> IO[bytes]:
     """The whole body; UserError as soon as it exceeds `limit` bytes, whatever its header claims."""
     body, size = tempfile.SpooledTemporaryFile(MAX_JSON), 0  # noqa: SIM115 - whoever reads it closes it
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise UserError(f"The request is larger than {limit // 2**20} MB.", "Send less.", "too_large")
-        await run_in_threadpool(body.write, chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise UserError(f"The request is larger than {limit // 2**20} MB.", "Send less.", "too_large")
+            await run_in_threadpool(body.write, chunk)
+    except BaseException:
+        body.close()
+        raise
     body.seek(0)
     return cast(IO[bytes], body)
 

@@ -1,4 +1,4 @@
-"""Recipes: the YAML files under `runs/`, as dataclasses that are saved beside every checkpoint."""
+"""The recipes, YAML files under `runs/`, as dataclasses that are saved beside every checkpoint."""
 
 from __future__ import annotations
 

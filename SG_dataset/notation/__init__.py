@@ -1,0 +1,1 @@
+"""What a gesture file says: its language, landmarks, hand shapes and records."""

@@ -1,0 +1,1 @@
+"""From codes to motion: rhythm, post-processing, and gestures laid over it."""

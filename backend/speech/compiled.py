@@ -1,4 +1,4 @@
-"""librosa, with the functions that it compiles (numba) compiled once, by one process, before anybody uses them.
+"""The library librosa, with the functions that it compiles (numba) compiled once, by one process, before any use.
 
 Two processes that compile at the same time can leave a cache whose halves do not belong together, and whoever loads
 that dies of a segmentation fault (numba issue 10128). So the cache is a folder of our own, named by the versions that

@@ -1,4 +1,4 @@
-"""Skeletons: joints with parents and offsets, and the canonical one that every model, clip and file here speaks."""
+"""Joints with parents and offsets (a skeleton), and the canonical one that every model, clip and file here speaks."""
 
 from __future__ import annotations
 

@@ -82,10 +82,13 @@ class Growing:
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
-        self._file = tempfile.SpooledTemporaryFile(LARGE)  # noqa: SIM115 - open until `finish`
+        self._file = tempfile.SpooledTemporaryFile(LARGE)  # noqa: SIM115 - open until `finish` or the end
 
     def add(self, values: npt.NDArray[Any]) -> None:
         self._file.write(np.ascontiguousarray(values, self.dtype).tobytes())
+
+    def __del__(self) -> None:
+        self._file.close()  # of values that nobody finished: what they were read from turned out to be useless
 
     def finish(self, length: int) -> npt.NDArray[Any]:
         """The first `length` values; zeros where fewer came."""

@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
 import soundfile
+
+if TYPE_CHECKING:
+    from backend.models.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +31,15 @@ def speechlike(seconds: float, rate: int = 16000, seed: int = 0) -> np.ndarray:
     syllables = np.clip(np.sin(2 * np.pi * 3.1 * t) + 0.3, 0, 1) * (np.sin(2 * np.pi * 0.23 * t) > -0.6)
     sound = 0.1 * voice * syllables + 0.001 * generator.standard_normal(len(t))
     return sound.astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def small() -> Weights:
+    """Weights of tiny models with the reference's structure."""
+    from tests.backend.models import formula
+    from tests.backend.models.small import SMALL
+
+    return formula.weights(SMALL)
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,10 @@ def test_all_outputs_at_once(run: Run, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "r.json").read_text())
     assert set(report) == {"audio", "words", "segments", "timing", "warnings"}
     assert {"total_s", "real_time_factor", "generate", "decode"} <= set(report["timing"])
-    assert Image.open(tmp_path / "a.png").width > 1000 and Image.open(tmp_path / "t.png").width > 1000
-    assert Image.open(tmp_path / "sub/a.gif").n_frames == 25  # type: ignore[attr-defined]
+    with Image.open(tmp_path / "a.png") as sheet, Image.open(tmp_path / "t.png") as timeline:
+        assert sheet.width > 1000 and timeline.width > 1000
+    with Image.open(tmp_path / "sub/a.gif") as film:
+        assert film.n_frames == 25  # type: ignore[attr-defined]
     import av
 
     with av.open(str(tmp_path / "a.mp4")) as film:

@@ -126,7 +126,8 @@ class Index:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(length))
-                self.send_header("Cache-Control", "max-age=365000000, immutable")
+                # as the public index: a wheel never changes, a page may at any time
+                self.send_header("Cache-Control", "max-age=365000000, immutable" if "zip" in kind else "no-store")
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:

@@ -28,7 +28,8 @@ def test_the_page_shows_every_gesture_from_disk_alone(two: list[GestureSpec], tm
         assert spec.label in page and spec.examples[0].text in page
         with Image.open(tmp_path / f"{spec.id}-clip.webp") as clip:
             assert getattr(clip, "n_frames", 1) > 10
-        assert Image.open(tmp_path / f"{spec.id}.webp").height > Image.open(tmp_path / f"{spec.id}-clip.webp").height
+            with Image.open(tmp_path / f"{spec.id}.webp") as sheet:
+                assert sheet.height > clip.height
     assert {p.name for p in tmp_path.iterdir()} == {
         "index.html", *(f"{spec.id}{end}" for spec in two for end in (".webp", "-clip.webp"))
     }  # fmt: skip

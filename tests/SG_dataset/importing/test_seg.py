@@ -333,8 +333,8 @@ def test_its_motions_can_be_looked_at(imported, tmp_path, capsys):
     look = ["--library", str(imported[1]), "--cell", "60"]
     for name, out in (("3123", "wave.png"), ("all", "all.png"), ("all", "sheets")):
         assert main(["preview", name, "-o", str(tmp_path / out), *look]) == 0
-    two, one = (Image.open(tmp_path / name) for name in ("wave.png", "sheets/3123.png"))
-    assert two.height == 2 * one.height  # every variant, and the first alone
+    with Image.open(tmp_path / "wave.png") as two, Image.open(tmp_path / "sheets/3123.png") as one:
+        assert two.height == 2 * one.height  # every variant, and the first alone
     assert {p.name for p in (tmp_path / "sheets").iterdir()} == {"0000.png", "0112.png", "3123.png", "3131.png"}
     assert main(["preview", "0000", "--variant", "3", "-o", str(tmp_path / "x.png"), *look]) == 2
     assert "no variant 3" in capsys.readouterr().err

@@ -52,13 +52,13 @@ def test_weights_that_say_nothing_hear_everything(small, tmp_path):
     (tmp_path / "b" / "weights.json").write_text(json.dumps(description))
     features = values("speech", (30, AUDIO_FEATURES)) * 1000
     assert Weights.load(tmp_path / "b").info.audio_input == AudioInput()
-    assert_array_equal(Weights.load(tmp_path / "b").hear(features), small.hear(features))
+    assert_array_equal(Weights.load(tmp_path / "b").prepare_audio(features), small.prepare_audio(features))
 
 
 def test_the_starter_does_not_hear_the_tempogram():
     starter = Weights.load(STARTER)
     features = values("speech", (40, AUDIO_FEATURES)) * 1000
-    heard = starter.hear(features)
+    heard = starter.prepare_audio(features)
     features[:, 53:] = 7.0
     assert np.abs(heard).max() <= 8.0 and np.abs(heard[:, :53]).min() >= 0
-    assert_array_equal(starter.hear(features), heard)
+    assert_array_equal(starter.prepare_audio(features), heard)

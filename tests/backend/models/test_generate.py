@@ -13,8 +13,8 @@ from backend.models.weights import Weights
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.progress import Progress
 
-from .conftest import CODES
 from .formula import generator, values
+from .small import CODES
 
 
 def naive(weights, audio, ranks):

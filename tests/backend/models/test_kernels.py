@@ -10,6 +10,8 @@ from backend.models.kernels import _works, best_precision, pack_linear
 @pytest.mark.parametrize("shape", [(3, 96), (2, 45, 96), (1, 1, 96)])
 def test_layers(precision, error, shape):
     torch.manual_seed(0)
+    if precision == "int8" and best_precision(torch.device("cpu")) != "int8":
+        pytest.skip("without VNNI sums in int8 overflow, and fast mode does not use them")
     weight, bias = torch.randn(130, 96), torch.randn(130)
     if precision != "float32" and not _works(lambda w, b: pack_linear(w, b, precision)):
         pytest.skip(f"this processor or build does not have {precision}")

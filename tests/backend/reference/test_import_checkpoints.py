@@ -20,8 +20,8 @@ from backend.reference.import_checkpoints import FILES, import_reference
 from backend.reference.unpickle import read_checkpoint, read_scaler
 from sg_blender_addon.core.errors import UserError
 
-from ..models.conftest import CODES, SMALL
 from ..models.formula import generator, values
+from ..models.small import CODES, SMALL
 
 NAMES = {"rqvae": "tokenizer", "gpt0": "level0", "gpt1": "fine1", "gpt2": "fine2", "gpt3": "fine3"}
 
