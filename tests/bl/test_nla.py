@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_hips_and_legs_come_together(character):
     root = take.merged.root_positions.copy()
     root[210:260, 1] -= 5 * np.sin(np.linspace(0, np.pi, 50))
     merged = type(take.merged)(60.0, take.merged.skeleton, root, take.merged.rotations)
-    apply(character, type(take)(take.rhythm, merged, take.segments))
+    apply(character, replace(take, merged=merged))
     action = next(s.strip.action for s in strips.our_strips(character) if s.strip.name.startswith("HALT"))
     paths = {c.data_path for c in compat.fcurves(action)}
     assert 'pose.bones["mixamorig:Hips"].location' in paths
@@ -312,10 +313,10 @@ def test_bad_motion_is_refused(character):
     take = performance()
     root = take.merged.root_positions.copy()
     root[5] = np.nan
-    broken = type(take)(take.rhythm, type(take.merged)(60.0, take.merged.skeleton, root, take.merged.rotations), ())
+    broken = replace(take, merged=replace(take.merged, root_positions=root), segments=())
     with pytest.raises(UserError):
         apply(character, broken)
-    short = type(take)(take.rhythm.slice(0, 1), take.merged.slice(0, 1), ())
+    short = replace(take, rhythm=take.rhythm.slice(0, 1), merged=take.merged.slice(0, 1), segments=())
     with pytest.raises(UserError):
         apply(character, short)
     assert character.animation_data is None or tracks(character) == {}
