@@ -26,6 +26,7 @@ LIBRARIES = {
     "libICE.so.6": "libice6",
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
+    "libgomp.so.1": "libgomp1",
 }
 """What Blender as a module loads on Linux and does not bring, and Debian's packages of it; README.md lists them too."""
 UNPACKED = 2.2
