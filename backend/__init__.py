@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backend.resources import Resources
     from backend.speech.audio import Audio, load_audio
     from sg_blender_addon.core.errors import Cancelled, UserError
+    from sg_blender_addon.core.manner import Manner
     from sg_blender_addon.core.performance import Performance
     from sg_blender_addon.core.progress import Progress
     from sg_blender_addon.core.protocol import GenerateSettings
@@ -31,6 +32,7 @@ __all__ = [
     "Audio",
     "Cancelled",
     "GenerateSettings",
+    "Manner",
     "Performance",
     "Progress",
     "Resources",
@@ -49,6 +51,7 @@ __getattr__ = attributes(
         "Audio": "backend.speech.audio",
         "Cancelled": "sg_blender_addon.core.errors",
         "GenerateSettings": "sg_blender_addon.core.protocol",
+        "Manner": "sg_blender_addon.core.manner",
         "Performance": "sg_blender_addon.core.performance",
         "Progress": "sg_blender_addon.core.progress",
         "Resources": "backend.resources",

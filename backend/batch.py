@@ -20,7 +20,7 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -31,6 +31,7 @@ from backend import outputs
 from backend.jobs import unexpected
 from sg_blender_addon.core.errors import Cancelled, UserError
 from sg_blender_addon.core.files import check_writable, replacing
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from SG_dataset.processes import MOST_WORKERS, process_pool
@@ -41,8 +42,10 @@ MAX_LINES = 100_000
 GROUP = {"cpu": 8, "cuda": 48}
 MOST_AHEAD = 50_000_000  # bytes of recordings worked on ahead: an hour of mp3, ten minutes of wav
 MOST_ROWS = 27_000  # of all clips in a pass together: an hour; long lines wait for nobody
-COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity")
-_NUMBERS = {"seed": int, "density": float, "intensity": float}
+COLUMNS = ("speech", "name", "script", "language", "seed", "density", "intensity", "manner")
+_SETTINGS: Mapping[str, Callable[[str], Any]] = {
+    "language": str, "seed": int, "density": float, "intensity": float, "manner": Manner.parse,
+}  # fmt: skip
 USUAL_WORKERS = 12  # more, where the machine has them, on request: each takes 0.4 GB
 STATE = "batch.json"
 TABLE = "batch.csv"
@@ -82,7 +85,7 @@ def read_manifest(path: Path, settings: GenerateSettings) -> list[Line]:
         dialect: Any = csv.Sniffer().sniff(text.splitlines()[0], ",;\t") if text.strip() else csv.excel
     except csv.Error:
         dialect = csv.excel
-    rows = csv.DictReader(io.StringIO(text), dialect=dialect)
+    rows: csv.DictReader[Any] = csv.DictReader(io.StringIO(text), dialect=dialect)
     columns = [c.strip().lower() for c in rows.fieldnames or []]
     unknown = sorted(set(columns) - set(COLUMNS))
     if "speech" not in columns or unknown:
@@ -98,15 +101,18 @@ def read_manifest(path: Path, settings: GenerateSettings) -> list[Line]:
     return _with_own_names(lines)
 
 
-def _line(row: dict[str, Any], folder: Path, settings: GenerateSettings, number: int) -> Line:
+def _line(row: dict[str | None, Any], folder: Path, settings: GenerateSettings, number: int) -> Line:
     given = {k: (v or "").strip() for k, v in row.items() if k in COLUMNS and isinstance(v, str | None)}
-    values: dict[str, Any] = {}
+    if any(cell.strip() for cell in row.get(None, ())):  # where the reader puts what is beyond the columns
+        raise UserError(
+            f"Line {number} of the table has more cells than there are columns.",
+            'Put a text with a separator in it into quotes: "calm,width=1.2".',
+            "bad_manifest",
+        )
     try:
-        values = {k: convert(given[k]) for k, convert in _NUMBERS.items() if given.get(k)}
+        values = {k: convert(given[k]) for k, convert in _SETTINGS.items() if given.get(k)}
     except ValueError as error:
         raise UserError(f"Line {number} of the table has a bad number.", "Correct it.", "bad_manifest") from error
-    if given.get("language"):
-        values["language"] = given["language"]
     speech = folder / given["speech"]
     name = given.get("name") or speech.stem
     if name != Path(name).name or name.startswith("."):

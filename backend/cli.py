@@ -17,6 +17,7 @@ from typing import Any
 
 from backend import outputs
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import BLENDS, ENGINES, RETRIEVERS, GenerateSettings
 from SG_dataset.terminal import interruptible, progress_bar
@@ -60,6 +61,8 @@ def add_generation_options(command: argparse.ArgumentParser) -> None:
     add("--fps", type=float, default=default.fps, metavar="N", help="frames per second of the result (default 60)")
     add("--intensity", type=float, default=default.intensity, metavar="X", help="size of movements, 0..2 (default 1.0)")
     add("--density", type=float, default=default.density, metavar="X", help="how many semantic gestures, 0..1")
+    add("--manner", default="", metavar="STYLE", help=f"how the speaker moves: {', '.join(PRESETS)}, or numbers "
+        "(liveliness, width, hand, formality, speed), or both: 'calm,width=1.2' (default ordinary)")  # fmt: skip
     add("--blend", choices=BLENDS, default=default.blend, help="how gestures are laid over the rhythm (default auto)")
     add("--exact", action="store_true", help="the reference's own schedule and sampling; slower")
     add("--temperature", type=float, metavar="X", help="of sampling (default: what the weights recommend)")
@@ -156,6 +159,7 @@ def settings_of(arguments: argparse.Namespace, script: str = "", script_kind: st
         "blend", "exact", "temperature", "top_k", "top_p", "engine", "whisper_model",
     )  # fmt: skip
     values = {name: getattr(arguments, name) for name in names}
+    values["manner"] = Manner.parse(arguments.manner)
     return GenerateSettings(**values, llm_key=os.environ.get(KEY_VARIABLE, ""), script=script, script_kind=script_kind)
 
 

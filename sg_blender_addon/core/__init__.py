@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .bvh import read_bvh, write_bvh
 from .errors import Cancelled, UserError
+from .manner import Manner
 from .motion import Motion
 from .performance import Performance
 from .progress import Progress
@@ -15,6 +16,7 @@ __all__ = [
     "Alternative",
     "Cancelled",
     "GenerateSettings",
+    "Manner",
     "Motion",
     "Performance",
     "Progress",

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from .manner import ORDINARY, Manner
 from .records import Length, OneOf, Range, Reader
 from .timeline import Segment
 
@@ -37,6 +38,7 @@ class GenerateSettings:
     speed: playback speed of the strip (2.0 is twice as fast); the result is timed as heard.
     script, script_kind: the words, if known: "txt", "srt" or "vtt".
     range_start, range_end: regenerate only this range (seconds as heard) and leave the rest of the timeline alone.
+    manner: how the speaker moves.
     locked: segments that the animator placed; they stay where they are.
     temperature, top_k, top_p: sampling; None takes what the weights recommend.
     """
@@ -45,6 +47,7 @@ class GenerateSettings:
     fps: Annotated[float, Range(1, 240)] = 60.0
     intensity: Annotated[float, Range(0, 2)] = 1.0
     density: Annotated[float, Range(0, 1)] = 0.5
+    manner: Manner = ORDINARY
     language: str = "en"
     retriever: Annotated[str, OneOf(*RETRIEVERS)] = "embedded"
     llm_url: str = ""
@@ -81,10 +84,16 @@ class GenerateSettings:
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if value != f.default:
-                data[f.name] = [s.to_json() for s in value] if f.name == "locked" else value
+                data[f.name] = _plain(value)
         return data
 
     @classmethod
     def from_json(cls, data: Any) -> GenerateSettings:
         """Raises UserError for unknown names, wrong types and values out of range."""
         return _READER.read(cls, data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [segment.to_json() for segment in value]
+    return value.to_json() if isinstance(value, Manner) else value

@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from backend import batch
-from backend.batch import read_manifest
+from backend.batch import key_of, read_manifest
 from backend.cli import main
 from sg_blender_addon.core.bvh import read_bvh
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from SG_dataset.open import open_library
@@ -126,6 +128,8 @@ def test_interrupted_and_resumed(tiny_weights: Path, tmp_path: Path) -> None:
         ("speech,seed\na.wav,many\n", "Line 2"),
         ("speech,name\na.wav,../../etc/passwd\n", "plain file name"),
         ("speech,density\na.wav,7\n", "density"),
+        ("speech,manner\na.wav,wild\n", "'wild' is not a preset"),
+        ("speech,manner\na.wav,calm,width=1.2\n", "Line 2 of the table has more cells"),
     ],
 )
 def test_unusable_tables(tmp_path: Path, text: str, part: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +146,17 @@ def test_tables_of_other_programs(tmp_path: Path) -> None:
     assert line.name == "a" and line.script == tmp_path / "a.txt" and line.settings.density == 0.2
     with pytest.raises(UserError, match="could not be read"):
         read_manifest(tmp_path / "none.csv", GenerateSettings())
+
+
+def test_each_line_has_its_manner(tmp_path: Path) -> None:
+    path = table(tmp_path, 'speech,manner\na.wav,calm\nb.wav,"calm,width=1.2"\nc.wav,\nd.wav,ordinary\n')
+    lively = GenerateSettings(manner=PRESETS["lively"])
+    lines = read_manifest(path, lively)
+    assert [line.settings.manner for line in lines] == [
+        PRESETS["calm"], replace(PRESETS["calm"], width=1.2), PRESETS["lively"], Manner(),
+    ]  # fmt: skip
+    same = replace(lines[0], settings=lively)
+    assert key_of(lines[0], "w", "l") != key_of(same, "w", "l"), "another manner makes another result"
 
 
 def test_names_are_made_unique(tmp_path: Path) -> None:

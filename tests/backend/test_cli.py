@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ import soundfile
 from PIL import Image
 
 from backend import doctor
-from backend.cli import main
+from backend.cli import main, parser, settings_of
 from backend.gestures import embed
 from sg_blender_addon.core.bvh import read_bvh
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.timeline import Word
 from sg_blender_addon.core.wire import motion_from, unpack
 from tests.backend.conftest import ROOT, speechlike
@@ -226,11 +228,21 @@ def test_an_unreachable_language_model_is_a_warning(
     [
         (("--fps", 0), "fps"), (("--intensity", 9), "intensity"), (("--density", -1), "density"),
         (("--seed", -1), "seed"), (("--fps", "nan"), "fps"),
+        (("--manner", "wild"), "'wild' is not a preset"), (("--manner", "width=9"), "width"),
     ],
 )  # fmt: skip
 def test_settings_out_of_range(run: Run, speech: Path, tmp_path: Path, options: tuple[object, ...], part: str) -> None:
     fails(run("generate", speech, "-o", tmp_path / "o.bvh", *options), part)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_manner_is_a_preset_numbers_or_both() -> None:
+    def manner(*options: str) -> Manner:
+        return settings_of(parser().parse_args(["generate", "a.wav", "-o", "b.bvh", *options])).manner
+
+    assert manner() == Manner()
+    assert manner("--manner", "big stage") == PRESETS["big stage"]
+    assert manner("--manner", "calm,width=1.2") == replace(PRESETS["calm"], width=1.2)
 
 
 @pytest.mark.parametrize(

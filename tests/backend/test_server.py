@@ -148,6 +148,9 @@ def test_upload_is_limited_and_checked(server: Serving) -> None:
         ({"audio": "0" * 64, "settings": {"fps": "sixty"}}, "bad_settings"),
         ({"audio": "0" * 64, "settings": {"fps": 1e9}}, "bad_settings"),
         ({"audio": "0" * 64, "settings": {"magic": 1}}, "bad_settings"),
+        ({"audio": "0" * 64, "settings": {"manner": "calm"}}, "bad_settings"),
+        ({"audio": "0" * 64, "settings": {"manner": {"size": 1.0}}}, "bad_settings"),
+        ({"audio": "0" * 64, "settings": {"manner": {"width": 9}}}, "bad_settings"),
         ({"audio": "0" * 64, "else": 1}, "bad_request"),
     ],
 )

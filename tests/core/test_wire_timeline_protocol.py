@@ -9,6 +9,7 @@ import pytest
 
 from sg_blender_addon.core import wire
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.skeleton import canonical
@@ -106,6 +107,15 @@ def test_settings_survive_json_and_send_only_changes() -> None:
     assert GenerateSettings.from_json({"top_p": None, "fps": 24}).fps == 24.0
 
 
+def test_a_manner_travels_inside_the_settings() -> None:
+    settings = GenerateSettings(manner=PRESETS["big stage"])
+    assert GenerateSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    assert GenerateSettings(manner=Manner()).to_json() == {}
+    assert GenerateSettings.from_json({"manner": {"width": 1.2}}).manner == Manner(width=1.2)
+    with pytest.raises(UserError, match=r"'manner\.width' must lie between 0\.5 and 1\.6"):
+        GenerateSettings.from_json({"manner": {"width": 9}})
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -119,6 +129,13 @@ def test_settings_survive_json_and_send_only_changes() -> None:
         {"fps": float("nan")},
         {"density": 2},
         {"density": None},
+        {"manner": "calm"},
+        {"manner": None},
+        {"manner": [1]},
+        {"manner": {"size": 1}},
+        {"manner": {"width": 9}},
+        {"manner": {"width": True}},
+        {"manner": {"hand": float("nan")}},
         {"exact": 1},
         {"script": 3},
         {"retriever": "magic"},
