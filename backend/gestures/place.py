@@ -20,6 +20,7 @@ from backend.gestures.choice import Choice
 from backend.gestures.phases import Lengths
 from backend.speech.sentences import sentence_times
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import ORDINARY, Manner
 from sg_blender_addon.core.timeline import Segment, Word
 from SG_dataset.library import Library
 from SG_dataset.records import Gesture, Variant
@@ -71,11 +72,12 @@ def place(
     *,
     seed: int = 0,
     locked: Sequence[Segment] = (),
+    manner: Manner = ORDINARY,
 ) -> tuple[list[Segment], list[str]]:
     """Segments in order of time, and a warning for each choice that found no room.
 
     words: with times in seconds; seconds: the audio's length. `locked` segments are kept as they are and others
-    make room for them.
+    make room for them. `manner` says how often a one-handed gesture is the right hand's, where there is room for it.
     """
     warnings: list[str] = []
     kept = [_fixed(s, library) for s in locked]
@@ -92,10 +94,10 @@ def place(
             text = words[choice.word_index].text
             warnings.append(f"Gesture {choice.gesture_id} is not in the library: {text!r} has none.")
             continue
-        found = _fit(choice, gesture, words[choice.word_index], kept, seconds, seed, used)
+        found = _fit(choice, gesture, words[choice.word_index], kept, seconds, seed, used, manner)
         if found is None:
             yielding = _make_room(kept, words[choice.word_index].start, library)
-            found = _fit(choice, gesture, words[choice.word_index], yielding, seconds, seed, used)
+            found = _fit(choice, gesture, words[choice.word_index], yielding, seconds, seed, used, manner)
             kept = yielding if found else kept
         if found is None:
             warnings.append(
@@ -137,11 +139,14 @@ def _fit(
     seconds: float,
     seed: int,
     used: Mapping[tuple[str, int], int],
+    manner: Manner,
 ) -> _Placed | None:
     """The best variant at the stroke time nearest to the word's onset that leaves its neighbours in peace."""
     # The seed of a word is its own, so that an edit elsewhere does not change every variant of the timeline.
     chance = np.random.default_rng([seed, choice.word_index, zlib.crc32(choice.gesture_id.encode())])
     luck = {variant.number: float(chance.uniform(0.0, 0.3)) for variant in gesture.variants}
+    hand = "right" if chance.random() < (1.0 + manner.hand) / 2.0 else "left"
+    choosy = gesture.tags.get("hands") == "one"  # of a two-handed gesture this is no more than its mirror image
     longest = max(Lengths.of(variant.phases, variant.seconds).fall for variant in gesture.variants)
     for step in STEPS:
         stroke = word.start + step
@@ -155,9 +160,10 @@ def _fit(
                 repeats = 0.5 * used.get((choice.gesture_id, variant.number), 0)
                 # where there is room, a stroke's repetitions make it easier to read
                 hurry = 0.3 * (1.0 - lengths.fall / max(longest, 1e-6))
-                scored.append((squeeze + repeats + hurry + luck[variant.number], variant.number, variant))
+                cost = squeeze + repeats + hurry + luck[variant.number]
+                scored.append((choosy and variant.hand != hand, cost, variant.number, variant))
         if scored:
-            variant = min(scored, key=lambda item: item[:2])[2]
+            variant = min(scored, key=lambda item: item[:3])[3]
             segment = Segment(
                 choice.gesture_id, gesture.label, variant.number, word.text, choice.word_index,
                 stroke, stroke, stroke, choice.confidence, choice.alternatives,

@@ -7,7 +7,7 @@ is better than none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from backend.gestures.llm import ANSWER_SECONDS, MAX_PER_SENTENCE, ask
 from backend.speech.sentences import is_english, split_pieces
 from sg_blender_addon.core.arrays import Floats32
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import ORDINARY, Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Alternative, Word
 from SG_dataset.library import Library
@@ -33,6 +34,8 @@ ONLY_ENGLISH = (
 # The same gesture again loses this share of its confidence, recovering over the given seconds.
 REPEAT_LOSS = 0.6
 REPEAT_SECONDS = 20.0
+# A manner at least so formal makes no gesture that the library calls casual.
+FORMAL = 0.8
 SENTENCES = 16  # scored at once: well under a second until a cancel is seen
 
 
@@ -43,6 +46,7 @@ def choose(
     density: float = 0.5,
     seed: int = 0,
     *,
+    manner: Manner = ORDINARY,
     language: str = "en",
     llm_url: str = "",
     llm_model: str = "",
@@ -52,17 +56,33 @@ def choose(
     """Choices in the order of the words, and warnings. The same arguments give the same choices.
 
     `density` 0..1: 0 chooses nothing, 1 as many as fit without hurry. `seed` only breaks near ties.
+    `manner`: how many of them, see `density_of`, and which gestures there are at all, see `fitting`.
     `language`: what is spoken, for the embedded retriever; it also notices by the words that it is not English.
     """
     if method not in METHODS:
         raise UserError(f"There is no retriever called {method!r}.", f"Choose {', '.join(METHODS)}.", "bad_settings")
-    if method == "off" or not words or not library.gestures or density <= 0.0:
+    usable = fitting(library, manner)
+    density = density_of(density, manner)
+    if method == "off" or not words or not usable.gestures or density <= 0.0:
         return [], []
     if method == "openai":
-        return _asked(words, library, density, seed, progress, (llm_url, llm_model, llm_key))
+        return _asked(words, usable, density, seed, progress, (llm_url, llm_model, llm_key))
     if not is_english(language):
         return [], [ONLY_ENGLISH]
-    return _embedded(words, library, density, seed, progress)
+    return _embedded(words, library, usable.gestures, density, seed, progress)
+
+
+def density_of(density: float, manner: Manner) -> float:
+    """How densely a speaker of this manner gestures, 0..1; `density` is an ordinary speaker's."""
+    return min(1.0, density * manner.liveliness)
+
+
+def fitting(library: Library, manner: Manner) -> Library:
+    """The gestures that suit a manner: a formal one leaves out those with the tag `formality: casual`."""
+    if manner.formality < FORMAL:
+        return library
+    suited = {i: g for i, g in library.gestures.items() if g.tags.get("formality") != "casual"}
+    return Library(library.path, suited, library.info)
 
 
 def _asked(
@@ -95,8 +115,14 @@ def _asked(
 
 
 def _embedded(
-    words: Sequence[Word], library: Library, density: float, seed: int, progress: Progress | None
+    words: Sequence[Word],
+    library: Library,
+    usable: Collection[str],
+    density: float,
+    seed: int,
+    progress: Progress | None,
 ) -> tuple[list[Choice], list[str]]:
+    """The classifier's choices. It is the whole library's, whatever part is `usable`: fitting it takes long."""
     try:
         classifier = classifier_for(library, progress)
     except UserError as error:
@@ -114,6 +140,7 @@ def _embedded(
         scored = classifier.score([[words[i].text for i in span] for span in batch])
         for span, (word_score, gesture_score) in zip(batch, scored, strict=True):
             salience[span.start : span.stop], which[span.start : span.stop] = word_score, gesture_score
+    which[:, [identity not in usable for identity in ids]] = 0.0
     return select(words, salience, which, ids, labels, density, seed), []
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from backend.gestures.phases import Lengths, Placement
 from backend.gestures.place import LATEST, place
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.timeline import Segment, Word
 from SG_dataset.library import Library
 from tests.backend.toys import PHASES, SECONDS, choice, gesture, library, small_library, two_gestures, variant, words
@@ -73,6 +74,35 @@ def test_a_repeated_stroke_loses_repetitions_where_the_next_gesture_is_near() ->
 def test_a_repeated_stroke_keeps_its_repetitions_where_there_is_room() -> None:
     found = [place([choice(0, "3123")], words(2.0), waving(), 10.0, seed=k)[0][0].variant for k in range(20)]
     assert found.count(1) > 14
+
+
+@cache
+def handed(hands: str) -> Library:
+    """A thumb for either hand, and one for the right alone."""
+    both = gesture("0031", "THUMB UP", variant(1), variant(2, "left"), variant(3))
+    one = gesture("0032", "THUMB DOWN", variant(1))
+    return library(*(replace(g, tags={"hands": hands}) for g in (both, one)))
+
+
+def hands_of(hand: float, hands: str = "one", identity: str = "0031") -> list[str]:
+    """Of forty gestures, far apart, each in a talk of its own."""
+    where = handed(hands)
+    return [
+        where.gestures[identity].variants[segment.variant - 1].hand
+        for k in range(40)
+        for segment in place([choice(0, identity)], words(2.0), where, 10.0, seed=k, manner=Manner(hand=hand))[0]
+    ]
+
+
+def test_the_manner_says_which_hand_makes_a_one_handed_gesture() -> None:
+    assert set(hands_of(1.0)) == {"right"} and set(hands_of(-1.0)) == {"left"}
+    assert 12 < hands_of(0.0).count("right") < 28
+    assert hands_of(0.0).count("right") < hands_of(0.6).count("right") < 40
+
+
+def test_a_gesture_of_one_hand_only_or_of_both_is_made_all_the_same() -> None:
+    assert hands_of(-1.0, identity="0032") == ["right"] * 40
+    assert hands_of(-1.0, "two") == hands_of(1.0, "two"), "its variants' hand is a mirror image, not a hand"
 
 
 def test_a_locked_wave_keeps_its_repetitions() -> None:

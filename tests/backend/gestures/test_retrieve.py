@@ -14,9 +14,10 @@ from backend import http_gestures
 from backend.gestures import classifier, embed, texts
 from backend.gestures.classifier import GestureClassifier
 from backend.gestures.embed import model_folder
-from backend.gestures.retrieve import CLOSEST_SECONDS, choose, select
+from backend.gestures.retrieve import CLOSEST_SECONDS, FORMAL, choose, density_of, fitting, select
 from backend.gestures.texts import marked_index, plain
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.timeline import Word
 from SG_dataset.library import Library
@@ -214,6 +215,50 @@ def test_density_spacing_and_seed() -> None:
         assert len(starts) < 2 or np.diff(starts).min() >= CLOSEST_SECONDS - 1e-6
         counts.append(len(choices))
     assert counts[0] == 0 and counts == sorted(counts) and counts[-1] > counts[1] > 0
+
+
+def test_density_goes_with_liveliness_and_has_its_limit() -> None:
+    assert density_of(0.5, Manner()) == 0.5
+    assert density_of(0.5, PRESETS["calm"]) == pytest.approx(0.3)
+    assert density_of(0.5, PRESETS["lively"]) == pytest.approx(0.75)
+    assert density_of(0.8, Manner(liveliness=2.0)) == 1.0
+    assert density_of(0.0, Manner(liveliness=2.0)) == 0.0
+
+
+@needs_model
+def test_a_lively_speaker_makes_more_gestures_than_a_calm_one() -> None:
+    words = spoken(TALK * 3)
+    calm, ordinary, lively = (
+        choose(words, LIBRARY, density=0.5, manner=Manner(liveliness=liveliness))[0] for liveliness in (0.5, 1.0, 1.6)
+    )
+    assert ordinary == choose(words, LIBRARY, density=0.5)[0]
+    assert lively == choose(words, LIBRARY, density=0.8)[0]
+    assert len(calm) < len(ordinary) < len(lively)
+
+
+def test_only_a_formal_speaker_leaves_out_what_the_library_calls_casual() -> None:
+    library = open_library("starter")
+    casual = {i for i, g in library.gestures.items() if g.tags["formality"] == "casual"}
+    assert casual
+    assert set(fitting(library, PRESETS["formal"]).gestures) == set(library.gestures) - casual
+    for manner in (Manner(), *(m for name, m in PRESETS.items() if name != "formal")):
+        assert fitting(library, manner) is library
+    untagged = small_inventory()
+    assert fitting(untagged, Manner(formality=1.0)).gestures == untagged.gestures
+
+
+@needs_model
+def test_a_formal_speaker_is_given_no_casual_gesture_nor_offered_one() -> None:
+    library, (words, _) = open_library("starter"), running_speech()
+
+    def found(manner: Manner) -> list[str]:
+        choices, _ = choose(words, library, density=0.7, manner=manner)
+        ids = [i for c in choices for i in (c.gesture_id, *(a.gesture_id for a in c.alternatives))]
+        return [library.gestures[i].tags["formality"] for i in ids]
+
+    assert "casual" in found(Manner())
+    formal = found(Manner(formality=FORMAL))
+    assert len(formal) > 20 and "casual" not in formal
 
 
 def test_the_same_gesture_is_not_repeated_without_end() -> None:
