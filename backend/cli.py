@@ -17,7 +17,7 @@ from typing import Any
 
 from backend import outputs
 from sg_blender_addon.core.errors import Cancelled, UserError
-from sg_blender_addon.core.manner import PRESETS, Manner
+from sg_blender_addon.core.manner import NAMED, Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import BLENDS, ENGINES, RETRIEVERS, GenerateSettings
 from SG_dataset.terminal import interruptible, progress_bar
@@ -61,8 +61,8 @@ def add_generation_options(command: argparse.ArgumentParser) -> None:
     add("--fps", type=float, default=default.fps, metavar="N", help="frames per second of the result (default 60)")
     add("--intensity", type=float, default=default.intensity, metavar="X", help="size of movements, 0..2 (default 1.0)")
     add("--density", type=float, default=default.density, metavar="X", help="how many semantic gestures, 0..1")
-    add("--manner", default="", metavar="STYLE", help=f"how the speaker moves: {', '.join(PRESETS)}, or numbers "
-        "(liveliness, width, hand, formality, speed), or both: 'calm,width=1.2' (default ordinary)")  # fmt: skip
+    add("--manner", default="", metavar="STYLE", help=f"how the speaker moves: {', '.join(NAMED)}, or numbers "
+        "(liveliness, width, hand, formality, speed), or both: 'calm,width=1.2'")  # fmt: skip
     add("--blend", choices=BLENDS, default=default.blend, help="how gestures are laid over the rhythm (default auto)")
     add("--exact", action="store_true", help="the reference's own schedule and sampling; slower")
     add("--temperature", type=float, metavar="X", help="of sampling (default: what the weights recommend)")

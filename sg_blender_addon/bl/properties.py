@@ -9,6 +9,7 @@ from typing import Annotated
 import bpy
 
 from . import compat, sound_strips
+from .manner import MannerProperties
 from .preferences import RETRIEVERS
 from .rna import Rows, add_property, present
 
@@ -73,7 +74,7 @@ class GesticulatorWord(bpy.types.PropertyGroup):
     end: Annotated[float, bpy.props.FloatProperty(unit="TIME_ABSOLUTE")]
 
 
-class GesticulatorSettings(bpy.types.PropertyGroup):
+class GesticulatorSettings(MannerProperties, bpy.types.PropertyGroup):
     character: Annotated[
         bpy.types.Object | None,
         bpy.props.PointerProperty(

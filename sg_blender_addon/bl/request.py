@@ -10,7 +10,7 @@ from ..client.generation import GenerateRequest
 from ..core.errors import UserError
 from ..core.protocol import GenerateSettings
 from ..core.timeline import Segment
-from . import backend_settings, compat, mapping, properties, rigs, sound_strips
+from . import backend_settings, compat, manner, mapping, properties, rigs, sound_strips
 from .backend_settings import BackendPreferences
 from .nla import Where
 from .rna import present
@@ -109,6 +109,7 @@ def build_request(
         fps=target.fps,
         intensity=settings.intensity,
         density=settings.density,
+        manner=manner.chosen(settings),
         language="" if settings.language == "AUTO" else settings.language,
         retriever=retriever,
         llm_url=preferences.llm_url.strip() if retriever == "openai" else "",

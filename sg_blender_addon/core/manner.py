@@ -74,6 +74,10 @@ PRESETS: dict[str, Manner] = {
 }
 
 
+NAMED: dict[str, Manner] = {"ordinary": ORDINARY, **PRESETS}
+"""All that have a name."""
+
+
 def limits(name: str) -> tuple[float, float]:
     """Least and greatest value of a field."""
     (allowed,) = get_type_hints(Manner, include_extras=True)[name].__metadata__
@@ -81,12 +85,11 @@ def limits(name: str) -> tuple[float, float]:
 
 
 def _named(name: str, *, first: bool) -> Manner:
-    known = {"ordinary": ORDINARY, **PRESETS}
-    if name.lower() not in known:
-        raise _not_understood(f"{name!r} is not a preset ({', '.join(known)})")
+    if name.lower() not in NAMED:
+        raise _not_understood(f"{name!r} is not a preset ({', '.join(NAMED)})")
     if not first:
         raise _not_understood(f"the preset {name!r} must come first")
-    return known[name.lower()]
+    return NAMED[name.lower()]
 
 
 def _not_understood(why: str) -> UserError:

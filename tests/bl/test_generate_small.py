@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from sg_blender_addon.core.manner import NAMED, PRESETS, Manner, limits  # noqa: E402
 from tests.bl import scenes  # noqa: E402 - only with bpy
 from tests.bl.scenes import module  # noqa: E402
 
@@ -39,6 +41,42 @@ def test_how_gestures_are_blended_is_asked_of_the_backend(shot, small):
     for blend in ("auto", "motion", "codes"):
         bpy.context.scene.gesticulator.blend = blend
         assert request.build_request(bpy.context, target).settings.blend == blend
+
+
+def asked(small):
+    request = module(small, "request")
+    return request.build_request(bpy.context, request.read_target(bpy.context)).settings.manner
+
+
+def test_a_manner_with_a_name_is_asked_of_the_backend(shot, small):
+    settings = bpy.context.scene.gesticulator
+    items = [item.identifier for item in settings.bl_rna.properties["manner"].enum_items]
+    assert items == [*NAMED, "custom"]
+    assert asked(small).to_json() == Manner().to_json()
+    for name, manner in NAMED.items():
+        settings.manner = name
+        assert asked(small).to_json() == manner.to_json()
+
+
+def test_ones_own_manner_begins_as_the_one_chosen_before(shot, small):
+    settings = bpy.context.scene.gesticulator
+    settings.manner = "big stage"
+    settings.manner = "custom"
+    assert asked(small).to_json() == PRESETS["big stage"].to_json()
+    settings.manner_hand = -0.4
+    assert asked(small).to_json() == replace(PRESETS["big stage"], hand=-0.4).to_json()
+
+
+def test_sliders_have_the_limits_of_a_manner_and_reach_them(shot, small):
+    settings = bpy.context.scene.gesticulator
+    settings.manner = "custom"
+    for name in Manner().to_json():
+        slider = settings.bl_rna.properties[f"manner_{name}"]
+        low, high = limits(name)
+        assert (slider.hard_min, slider.hard_max) == pytest.approx((low, high)) and slider.description
+        for beyond, limit in ((low - 5, low), (high + 5, high)):
+            setattr(settings, f"manner_{name}", beyond)
+            assert asked(small).to_json()[name] == limit
 
 
 def test_the_frame_range_stays_when_asked(shot):

@@ -80,12 +80,14 @@ def test_the_demo_character_is_ready_to_speak(addon):
 def test_settings_are_saved_with_the_file(character, addon, tmp_path):
     settings = bpy.context.scene.gesticulator
     settings.density, settings.seed, settings.language, settings.voice = 0.8, 7, "de", "line 1"
+    settings.manner, settings.manner_width = "custom", 1.25
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
     again = bpy.context.scene.gesticulator
     assert (again.seed, again.language, again.voice, again.character.name) == (7, "de", "line 1", "Speaker")
     assert again.density == pytest.approx(0.8)
+    assert (again.manner, again.manner_width) == ("custom", 1.25)
 
 
 def test_words_and_locks_survive_saving_and_the_gestures_can_still_be_edited(shot, small, tmp_path):

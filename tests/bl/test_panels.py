@@ -178,6 +178,14 @@ def test_the_other_panels_draw(shot, name):
     assert draw(name)
 
 
+def test_the_numbers_of_a_manner_show_when_they_are_ones_own(shot):
+    numbers = [("prop", f"manner_{name}") for name in ("liveliness", "width", "hand", "formality", "speed")]
+    shown = draw("settings")
+    assert ("prop", "manner") in shown and not set(numbers) & set(shown)
+    bpy.context.scene.gesticulator.manner = "custom"
+    assert [item for item in draw("settings") if item in numbers] == numbers
+
+
 @pytest.mark.parametrize("mode", ["OWN", "URL"])
 def test_the_preferences_draw(addon, mode):
     machine = module(addon, "backend_settings")

@@ -64,7 +64,7 @@ def dialog(performance, small):
         word: bpy.props.IntProperty(default=-1)
 
         def items_of(self, name: str) -> list:
-            return {"choice": picker._choices, "manner": picker._manners}[name](self, None)
+            return {"choice": picker._choices, "variant_item": picker._variants}[name](self, None)
 
     module(small, "rna").declare_properties(Dialog)
     bpy.utils.register_class(Dialog)
@@ -132,8 +132,8 @@ def test_what_is_typed_is_found_by_label_meaning_and_example_and_chosen(dialog):
 def test_a_gesture_and_its_variant_are_chosen_by_their_buttons(dialog):
     props = dialog("swap_gesture")
     props.choice = "0001"
-    props.manner = "2"
-    assert (props.gesture_id, props.variant, props.choice, props.manner) == ("0001", 2, "0001", "2")
+    props.variant_item = "2"
+    assert (props.gesture_id, props.variant, props.choice, props.variant_item) == ("0001", 2, "0001", "2")
     props.choice = "0002"
     assert (props.gesture_id, props.variant) == ("0002", 1)
     assert {("label", "Hand ring"), ("label", "A ring."), ("label", "Means: perfect, okay")} <= set(drawn(props))

@@ -34,14 +34,14 @@ def _gesture_items(gestures: tuple[GestureInfo, ...]) -> list[tuple[Any, ...]]:
 
 @functools.lru_cache(maxsize=1024)
 def _variant_items(gesture: GestureInfo) -> list[tuple[Any, ...]]:
-    return [(str(v.number), str(v.number), _manner(gesture, v), 0, v.number) for v in gesture.variants]
+    return [(str(v.number), str(v.number), _described(gesture, v), 0, v.number) for v in gesture.variants]
 
 
 def _choices(props: Any, context: bpy.types.Context | None) -> list[tuple[Any, ...]]:
     return _gesture_items(catalogue.gestures())
 
 
-def _manners(props: Any, context: bpy.types.Context | None) -> list[tuple[Any, ...]]:
+def _variants(props: Any, context: bpy.types.Context | None) -> list[tuple[Any, ...]]:
     gesture = catalogue.find(props.gesture_id)
     return _variant_items(gesture) if gesture else []
 
@@ -119,10 +119,10 @@ class Picker(GesticulatorOperator):
             name="Gesture", items=_choices, get=_choice, set=_choose, options={"HIDDEN", "SKIP_SAVE"}
         ),
     ]
-    manner: Annotated[
+    variant_item: Annotated[
         str,
         bpy.props.EnumProperty(
-            name="Variant", items=_manners, get=_variant, set=_choose_variant, options={"HIDDEN", "SKIP_SAVE"}
+            name="Variant", items=_variants, get=_variant, set=_choose_variant, options={"HIDDEN", "SKIP_SAVE"}
         ),
     ]
 
@@ -203,14 +203,14 @@ class Picker(GesticulatorOperator):
         layout.label(text=gesture.label.capitalize())
         row = layout.row(align=True)
         row.label(text="Variant")
-        row.prop(self, "manner", expand=True)
-        layout.label(text=next((_manner(gesture, v) for v in gesture.variants if v.number == self.variant), ""))
+        row.prop(self, "variant_item", expand=True)
+        layout.label(text=next((_described(gesture, v) for v in gesture.variants if v.number == self.variant), ""))
         draw_text(layout, gesture.description, TEXT_CHARACTERS)
         if gesture.meanings:
             draw_text(layout, "Means: " + ", ".join(gesture.meanings), TEXT_CHARACTERS)
 
 
-def _manner(gesture: GestureInfo, variant: VariantInfo) -> str:
+def _described(gesture: GestureInfo, variant: VariantInfo) -> str:
     """How long a variant takes, and its hand where others have another."""
     several = len({other.hand for other in gesture.variants}) > 1
     return f"{variant.hand.capitalize()} hand, {variant.seconds:.1f} s" if several else f"{variant.seconds:.1f} s"

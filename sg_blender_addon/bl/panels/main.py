@@ -6,7 +6,7 @@ import bpy
 
 from ...client import environment, locks
 from ...core.errors import UserError
-from .. import backend_settings, job_runner, mapping, properties, rigs, sound_strips
+from .. import backend_settings, job_runner, manner, mapping, properties, rigs, sound_strips
 from ..reports import draw_operator, draw_text, panel_width
 from ..rna import PanelMixin, present
 from .places import in_all
@@ -48,7 +48,9 @@ class Settings(PanelMixin):
         layout.use_property_decorate = False
         settings = properties.settings(context.scene)
         column = layout.column()
-        for name in ("language", "intensity", "density", "seed", "retriever", "blend"):
+        column.prop(settings, "language")
+        manner.draw(column, settings)
+        for name in ("intensity", "density", "seed", "retriever", "blend"):
             column.prop(settings, name)
         column = layout.column(heading="Options")
         column.prop(settings, "exact")
