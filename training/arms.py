@@ -14,7 +14,7 @@ from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.skeleton import canonical
-from training.curves import beat_curve, near, wander
+from training.curves import beat_curve, bump, near, wander
 from training.motion_folder import FPS
 from training.plan import Placed
 from training.prosody import Prosody
@@ -27,6 +27,8 @@ _FLEX = {"Left": -_Y, "Right": _Y}  # the elbow's hinge in the canonical T pose
 _SIGN = {"Left": 1.0, "Right": -1.0}
 _ECHO = (0.4, 0.7)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
+_GRIP = 6.0  # degrees a finger's joints close where a hold is renewed
+_FINGERS = {"Index": 0.7, "Middle": 1.0, "Ring": 1.1, "Pinky": 1.2}  # of it
 _CHANGE = 1.15  # seconds from one rest to another
 _LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
 
@@ -49,7 +51,7 @@ def rest_plan(
     for a, _ in long:
         if a > 2.0:
             others = [r for r in own if r.name != rows[-1].rest.name]
-            if others and rng.random() < 0.75:
+            if others and rng.random() < 0.85:
                 rows.append(Resting(a - 1.1, others[int(rng.integers(len(others)))]))
     return rows
 
@@ -203,11 +205,29 @@ def add_beats(
     turn(rotations, f"{side}ForeArm", _FLEX[side], 18 * _DEG * elbow * share)
     turn(rotations, f"{side}Hand", _SIGN[side] * _Z, 10 * _DEG * wrist * share)
     turn(rotations, f"{side}Arm", _FLEX[side], 7 * _DEG * upper * share)
-    # holds are never frozen
+    # neither those that hold on to something: the fingers give and grip again, all of a hand together
+    grip = _GRIP * _DEG * (0.35 * wander(rng, len(times), 1.6)[:, 0] + _squeezes(times, rng)) * held * (1 - up)
+    for finger, own in _FINGERS.items():
+        for k in (1, 2):
+            turn(rotations, f"{side}Hand{finger}{k}", -_SIGN[side] * _Z, own * grip)
+    turn(rotations, f"{side}HandThumb2", -_SIGN[side] * _Y, 0.8 * grip)
+    turn(rotations, f"{side}Hand", -_SIGN[side] * _Z, 0.25 * grip)
+    # holds in the air are never frozen
     drift = 3.5 * _DEG * wander(rng, len(times), 0.95, 3) * up[:, None]
     for name in ("Arm", "ForeArm", "Hand"):
         j = canonical().index(side + name)
         rotations[:, j] = rot.mul(rotations[:, j], rot.from_rotation_vector(drift))
+
+
+def _squeezes(times: Floats, rng: np.random.Generator) -> Floats:
+    """A hold that is renewed every few seconds (F,): a little tighter, then back; peaks of about 1."""
+    curve = np.zeros(len(times))
+    at = float(rng.gamma(3.0, 1.4))
+    while at < times[-1]:
+        span = near(times, at, 1.5)
+        curve[span] += rng.uniform(0.4, 1.2) * bump(times[span], at, float(rng.uniform(0.18, 0.35)))
+        at += 1.0 + float(rng.gamma(3.0, 1.4))
+    return curve
 
 
 def help_with_clavicle(rotations: Floats, side: str, free: Floats, lifted: Floats, manner: Manner) -> None:

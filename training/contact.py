@@ -1,4 +1,4 @@
-"""Hands stay outside the body, whatever the layers under them did."""
+"""Hands stay outside the body and out of the view of the face, whatever the layers under them did."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
-from SG_dataset.compiler.collide import Capsules, resolve
-from SG_dataset.compiler.scene import Scene, body_capsules
+from SG_dataset.compiler.collide import Capsules, depths, resolve
+from SG_dataset.compiler.scene import Scene, body_capsules, rest_place
 
 _STEP = 3  # frames between those that are looked at: hands do not pass through bodies faster than that
 _ALLOWED = 0.6  # cm: flesh gives
@@ -21,10 +21,12 @@ _SMOOTH = 0.07  # seconds
 _KNUCKLES = (("Hand", 2.2), *((f"Hand{f}1", 0.9) for f in ("Index", "Middle", "Ring", "Pinky")))
 _TIPS = tuple(f"Hand{f}3" for f in ("Thumb", "Index", "Middle", "Ring", "Pinky"))
 _TIP_RADIUS = 0.5
+# what a face needs to be seen: from before the nose forwards, in the head's frame, cm; hands at the chin are below it
+_VIEW = (np.array([0.0, 168.0, 20.0]), np.array([0.0, 168.0, 60.0]), 9.0)
 
 
 def keep_out(motion: Motion, passes: int = 2) -> Motion:
-    """The motion with upper arms swung so that hands do not sink into head, trunk and thighs."""
+    """The motion with upper arms swung so that hands do not sink into head, trunk and thighs, nor hide the face."""
     for _ in range(passes):
         seen = replace(motion, root_positions=motion.root_positions[::_STEP], rotations=motion.rotations[::_STEP])
         places, world = seen.forward_kinematics()
@@ -55,12 +57,24 @@ def _way_out(motion: Motion, places: Floats, world: Floats, capsules: Capsules, 
     hand = places[:, skeleton.index(side + "Hand")]
     away = rot.normalize((hand - places[:, 0]) * [1.0, 0.0, 1.0])
     push = resolve(np.stack(points, 1), radii, capsules, np.full((1, 1), _ALLOWED), away)
+    head = skeleton.index("Head")
+    push = push + _off_face(np.stack(points, 1), places[:, head], world[:, head], 1.0 if side == "Left" else -1.0)
     if not push.any():
         return None
     push = gaussian_filter1d(_AHEAD_OF * push, _SMOOTH * motion.fps / _STEP, axis=0, mode="nearest")
     arm = hand - places[:, skeleton.index(side + "Arm")]
     turn = np.cross(arm, push) / np.maximum(np.sum(arm * arm, axis=-1, keepdims=True), 400.0)
     return np.asarray(rot.rotate(rot.inverse(world[:, skeleton.index(side + "Shoulder")]), turn))
+
+
+def _off_face(points: Floats, head: Floats, turn: Floats, sign: float) -> Floats:
+    """Displacement (F, 3), down and to its own side, of a hand whose points (F, N, 3) are between a face and its
+    viewers: always the same way, or a hand that passes would be thrown from side to side."""
+    ends = [head + rot.rotate(turn, end - rest_place("Head")) for end in _VIEW[:2]]
+    radius = np.array([_VIEW[2]])
+    view = Capsules(ends[0][:, None], ends[1][:, None], radius, radius)
+    inside = np.maximum(depths(points, np.zeros(points.shape[1]), view)[0].max(axis=(1, 2)), 0.0)
+    return np.asarray(inside[:, None] * [0.5 * sign, -0.87, 0.0])
 
 
 def _over(turn: Floats, frames: int) -> Floats:

@@ -129,7 +129,11 @@ def _posture(name: str, group: Sequence[Clip]) -> Posture:
     feet = {s: (positions[0, j], world[0, j]) for s, j in ((s, first.skeleton.index(s + "Foot")) for s in SIDES)}
     middle = (feet["Left"][0] + feet["Right"][0]) / 2 * [1.0, 0.0, 1.0]
     feet = {s: (at - middle, turn) for s, (at, turn) in feet.items()}
-    return Posture(name, still.rotations[0], feet, root - middle)
+    pose = still.rotations[0].copy()
+    # the spine turned and tilted against the pelvis, for the leg that was stood on: talkers stand on either
+    joints = list(trunk_joints())
+    pose[joints] = rot.swing_twist(pose[joints], np.array([1.0, 0.0, 0.0]))[1]
+    return Posture(name, pose, feet, root - middle)
 
 
 def collect_idles(clips: Sequence[Clip]) -> list[Idle]:

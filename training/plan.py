@@ -28,6 +28,8 @@ _KEEP_UP = 0.9  # a phrase's first stroke nearer than this to the last one keeps
 _LATE, _FINAL = 0.03, -0.05  # seconds from the loudest instant to the apex; the latter for a phrase's last accent
 _FINAL_TEMPO = 0.87
 _STRESSED = 0.25  # prominence from which a syllable asks for a stroke: about two of five
+_LARGE, _BEYOND = 44.0, 0.4  # cm of reach from which more vigour adds less, and how much less
+_HUGE, _APART = 55.0, 9.0  # cm and seconds: a huge gesture says something because few are
 _TOUCH_ROOM = 4.2  # seconds of rest that invite a self-touch
 
 
@@ -70,6 +72,7 @@ class _Hands:
     recent: tuple[str, ...] = ()
     last: Unit | None = None
     when: float = -np.inf
+    huge: float = -np.inf  # when the last huge one was
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ class Repertoire:
         """A unit of the size that loudness, prominence and manner ask for, by the hand that is likely next."""
         vigour = 0.35 * phrase.loudness + 0.3 * accent.loudness + 0.35 / (1 + np.exp(-1.2 * accent.prominence))
         wanted = (12 + 44 * vigour) * (0.45 + 0.55 * manner.liveliness) * (0.6 + 0.4 * manner.width)
+        wanted = min(wanted, _LARGE + _BEYOND * (wanted - _LARGE))
         weights = np.exp(-(((self.sizes - wanted) / 9.0) ** 2)) + 1e-6
+        if accent.time - hands.huge < _APART:
+            weights *= np.where(self.sizes > _HUGE, 0.05, 1.0)
         weights *= self._by_hand(hands)
         weights *= np.where(np.isin(self.names, hands.recent), 0.05, 1.0)
         if hands.last is not None and accent.time - hands.when < _KEEP_UP + 0.6:
@@ -173,7 +179,8 @@ def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.r
             final = accent is phrase.accents[-1] and len(phrase.accents) > 1
             unit = repertoire.choose(accent, phrase, hands, manner, rng)
             drafts.append(_draft(unit, accent, phrase, final, manner, rng))
-            hands = _Hands(hands.wanted, unit.sides, (*hands.recent[-7:], unit.name), unit, accent.time)
+            huge = accent.time if unit.size > _HUGE else hands.huge
+            hands = _Hands(hands.wanted, unit.sides, (*hands.recent[-7:], unit.name), unit, accent.time, huge)
         if phrase.end > next_rest:
             free = phrase.end + float(rng.uniform(*REST_SECONDS))
             next_rest = free + _until_rest(manner, rng)

@@ -28,10 +28,13 @@ _SIGN = {"Left": 1.0, "Right": -1.0}
 _BREAK = 0.35  # seconds of pause that let the weight go over
 _STEP_SECONDS = 0.55
 _STEP_LIFT = 3.2  # cm
+_STEP_RATE = 0.34  # share of an ordinary speaker's shifts that free a foot and end with it set elsewhere
+_LEAST_STEP = 4.5  # cm: nobody lifts a foot for less
 _ANKLE_PITCH = 11.0  # degrees the heel rises first
 _KNEE_SOFT = 1.2  # cm by which the hips hang below straight legs
+_BEARING = (0.41, 0.5)  # how far the weight goes over: clearly more than two thirds on one leg, idle sway and all
 _TILT, _TURN = 4.2, -3.0  # degrees of pelvis at full weight on the left leg: that hip up, and turned to it
-_HALF_WIDTH = 10.8  # cm from the middle to an ankle: people who talk stand narrower than people who wait
+_HALF_WIDTH = 10.0  # cm from the middle to an ankle: people who talk stand narrower than people who wait
 _UP, _LEFT = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
 
 
@@ -93,7 +96,7 @@ def breaks(prosody: Prosody, seconds: float) -> list[float]:
 def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.Generator) -> list[Leg]:
     """The legs of a clip: where the weight is, from when; the first is where it begins (start = end = 0)."""
     side = float(rng.choice([-1.0, 1.0]))
-    legs = [Leg(0.0, 0.0, side * float(rng.uniform(0.38, 0.52)), float(rng.normal(0, 0.6)))]
+    legs = [Leg(0.0, 0.0, side * float(rng.uniform(*_BEARING)), float(rng.normal(0, 0.6)))]
     possible = breaks(prosody, seconds)
     at = 0.0
     while True:
@@ -109,7 +112,7 @@ def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.
         if to_middle:
             goal = float(rng.normal(0, 0.1))
         else:
-            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(0.38, 0.53)
+            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(*_BEARING)
         length = float(rng.uniform(1.1, 1.7)) / np.sqrt(manner.speed)
         legs.append(Leg(start, start + length, float(goal), float(rng.normal(0, 0.9))))
         at = start + length
@@ -155,11 +158,10 @@ def _stepped(
         paths[side] = np.tile(home[side], (len(times), 1))
         pitch[side] = np.zeros(len(times))
     for leg in legs[1:]:
-        rate = 0.16 * manner.liveliness * (1.15 - 0.5 * manner.formality)
+        rate = _STEP_RATE * manner.liveliness * (1.15 - 0.5 * manner.formality)
         if abs(leg.weight) < 0.36 or rng.random() > rate:
             continue
         free = "Right" if leg.weight > 0 else "Left"
-        goal = home[free] + np.array([rng.uniform(-2.5, 4.0) * _SIGN[free], 0.0, rng.uniform(-5.0, 6.0)])
         start = leg.end - 0.25
         begin, end = np.searchsorted(times, (start, start + _STEP_SECONDS))
         if end >= len(times):
@@ -167,12 +169,21 @@ def _stepped(
         x = (times[begin:end] - start) / _STEP_SECONDS
         path = paths[free]
         before = path[begin].copy()
+        goal = _new_place(home[free], before, _SIGN[free], rng)
         # lifted before it travels and down after it has arrived: a foot on the floor does not slide
         path[begin:end] += minimum_jerk((x - 0.12) / 0.76)[:, None] * (goal - before)
         path[begin:end, 1] += _STEP_LIFT * np.sin(np.pi * x) ** 2
         path[end:] = goal
         pitch[free][begin:end] += _ANKLE_PITCH * np.sin(2 * np.pi * minimum_jerk(x)) * np.where(x < 0.5, 1.0, 0.35)
     return {s: (paths[s], rot.mul(_flat(posture.feet[s][1]), _heel(pitch[s]))) for s in SIDES}
+
+
+def _new_place(home: Floats, now: Floats, sign: float, rng: np.random.Generator) -> Floats:
+    """Where a foot at `now` (3,) is set next: around `home` (3,), rather outwards, and worth a step."""
+    goal = now
+    while np.linalg.norm(goal - now) < _LEAST_STEP:
+        goal = home + np.array([rng.uniform(-2.5, 4.0) * sign, 0.0, rng.uniform(-5.0, 6.0)])
+    return goal
 
 
 def _flat(turn: Floats) -> Floats:

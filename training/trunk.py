@@ -26,6 +26,7 @@ from training.units import TRUNK_JOINTS
 
 _LEAD = 0.1  # seconds the trunk moves before the hand
 _ARRIVE = 0.04  # seconds after a stroke's apex that the trunk arrives: it is fastest about 0.2 s before
+_FIRST = 0.09  # seconds by which trunk and head are ahead of that with the largest strokes: they throw the arm
 _PAUSE_RATE = 0.12  # how fast the conversation runs on where nobody speaks
 _AT_REST = 0.35  # of the trunk's share where the hands rest
 _PELVIS = np.array([1.3, 2.7, 1.5])  # deviations of a stroke's target
@@ -164,12 +165,13 @@ def mark_stresses(
             if any(start < accent.time < end for start, end in rests):
                 size *= _AT_REST
             lead = float(rng.uniform(0.42, 0.58)) / np.sqrt(manner.speed)
+            at = accent.time + _ARRIVE - (_FIRST * float(np.clip((stroke.unit.size - 30) / 30, 0, 1)) if stroke else 0)
             side = _side_of(stroke)
             down = 0.9 * size * np.clip(accent.prominence, 0, 2)
             goal = lean + size * (_PELVIS * rng.standard_normal(3) + [0.5 * down, 1.8 * side, 0.0])
-            pelvis.append(Reach(accent.time + _ARRIVE - 0.03, lead, tuple(goal)))
+            pelvis.append(Reach(at - 0.03, lead, tuple(goal)))
             goal = 0.5 * lean + size * (_CHEST * rng.standard_normal(3) + [1.1 * down, 1.6 * side, 0.0])
-            chest.append(Reach(accent.time + _ARRIVE, lead, tuple(goal)))
+            chest.append(Reach(at, lead, tuple(goal)))
         for moves in (pelvis, chest):
             moves.append(Reach(phrase.end + 0.55, 1.0, tuple(0.6 * lean)))
     start = (0.0, 0.0, 0.0)
@@ -205,7 +207,8 @@ def head_track(prosody: Prosody, chest: Floats, times: Floats, manner: Manner, r
         for accent in strong:
             if accent.time > (away[-1].at if away else 0) + 0.35 and rng.random() < 0.6:
                 goal = rng.standard_normal(3) * [2.9, 6.5, 3.3] * np.sqrt(manner.liveliness)
-                away.append(Reach(accent.time + 0.08, float(rng.uniform(0.32, 0.5)), tuple(goal)))
+                early = _FIRST * float(np.clip(accent.prominence, 0, 1))  # large strokes go with what stands out
+                away.append(Reach(accent.time + 0.08 - early, float(rng.uniform(0.32, 0.5)), tuple(goal)))
         for accent in phrase.accents:
             span = near(times, accent.time, 1.0)
             size = 2.4 + 2.1 * np.clip(accent.prominence, -1.1, 2.2)

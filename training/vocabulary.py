@@ -68,10 +68,13 @@ def rests() -> list[Rest]:
 
 
 def rests_of(clips: Sequence[Clip]) -> list[Rest]:
-    """The rests of the idles: how real people's arms hang, cross, or lie on the hip; and their mirror images."""
+    """The rests of the idles: how real people's arms hang or cross; and their mirror images.
+
+    Those with a hand on the hip are our own (`rests`): captured on a wider body, it would hover beside this one.
+    """
     found = []
     for clip in clips:
-        if clip.gesture == "":
+        if clip.gesture == "" and "OnHip" not in clip.name:
             pose = mean_pose(clip.motion.rotations)
             crossed = "Crossed" in clip.name
             found.append(Rest(clip.name, arms_of(pose), 0.35 if crossed else 0.5, 1.0 if crossed else _held(pose)))
