@@ -18,14 +18,15 @@ _STEP = 3  # frames between those that are looked at: hands do not pass through 
 _ALLOWED = 0.6  # cm: flesh gives
 _AHEAD_OF = 1.2  # of the depth is moved, for the smoothing takes some
 _SMOOTH = 0.07  # seconds
+_EARLY = 2  # looked-at frames by which a push is ahead of what it is for, and outlasts it
 _KNUCKLES = (("Hand", 2.2), *((f"Hand{f}1", 0.9) for f in ("Index", "Middle", "Ring", "Pinky")))
 _TIPS = tuple(f"Hand{f}3" for f in ("Thumb", "Index", "Middle", "Ring", "Pinky"))
 _TIP_RADIUS = 0.5
 # what a face needs to be seen: from before the nose forwards, in the head's frame, cm; hands at the chin are below it
-_VIEW = (np.array([0.0, 168.0, 20.0]), np.array([0.0, 168.0, 60.0]), 9.0)
+_VIEW = (np.array([0.0, 168.0, 20.0]), np.array([0.0, 168.0, 60.0]), 10.0)
 
 
-def keep_out(motion: Motion, passes: int = 2) -> Motion:
+def keep_out(motion: Motion, passes: int = 3) -> Motion:
     """The motion with upper arms swung so that hands do not sink into head, trunk and thighs, nor hide the face."""
     for _ in range(passes):
         seen = replace(motion, root_positions=motion.root_positions[::_STEP], rotations=motion.rotations[::_STEP])
@@ -61,10 +62,20 @@ def _way_out(motion: Motion, places: Floats, world: Floats, capsules: Capsules, 
     push = push + _off_face(np.stack(points, 1), places[:, head], world[:, head], 1.0 if side == "Left" else -1.0)
     if not push.any():
         return None
+    push = _around(push)
     push = gaussian_filter1d(_AHEAD_OF * push, _SMOOTH * motion.fps / _STEP, axis=0, mode="nearest")
     arm = hand - places[:, skeleton.index(side + "Arm")]
     turn = np.cross(arm, push) / np.maximum(np.sum(arm * arm, axis=-1, keepdims=True), 400.0)
     return np.asarray(rot.rotate(rot.inverse(world[:, skeleton.index(side + "Shoulder")]), turn))
+
+
+def _around(push: Floats) -> Floats:
+    """The largest push (F, 3) within `_EARLY` looked-at frames: a hand that passes quickly has to be clear by then, and
+    smoothing would leave little of so short a push."""
+    size = rot.length(push)[:, 0]
+    padded = np.pad(size, _EARLY)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _EARLY + 1)
+    return push[np.clip(np.arange(len(push)) + windows.argmax(axis=1) - _EARLY, 0, len(push) - 1)]
 
 
 def _off_face(points: Floats, head: Floats, turn: Floats, sign: float) -> Floats:

@@ -119,9 +119,10 @@ class Repertoire:
         vigour = 0.35 * phrase.loudness + 0.3 * accent.loudness + 0.35 / (1 + np.exp(-1.2 * accent.prominence))
         wanted = (12 + 44 * vigour) * (0.45 + 0.55 * manner.liveliness) * (0.6 + 0.4 * manner.width)
         wanted = min(wanted, _LARGE + _BEYOND * (wanted - _LARGE))
+        fresh = accent.time - hands.huge > _APART
+        wanted = wanted if fresh else min(wanted, _LARGE)
         weights = np.exp(-(((self.sizes - wanted) / 9.0) ** 2)) + 1e-6
-        if accent.time - hands.huge < _APART:
-            weights *= np.where(self.sizes > _HUGE, 0.05, 1.0)
+        weights *= np.where(self.sizes > _HUGE, 1.0 if fresh else 0.1, 1.0)
         weights *= self._by_hand(hands)
         weights *= np.where(np.isin(self.names, hands.recent), 0.05, 1.0)
         if hands.last is not None and accent.time - hands.when < _KEEP_UP + 0.6:

@@ -13,6 +13,7 @@ from training.assembly import assemble
 from training.measures import hands, joint_speeds
 from training.plan import make_plan, tracks
 from training.prosody import Prosody, analyse
+from training.units import trunk_joints
 
 from . import synthetic
 
@@ -168,6 +169,10 @@ def test_postures_hang_and_come_in_pairs(stock):
     assert [p.name for p in stock.postures] == ["Test@Idle01", "Test@Idle01~"]
     arm = canonical().index("LeftArm")
     assert np.degrees(rot.angle(stock.postures[0].pose[arm])) == pytest.approx(np.degrees(1.35), abs=1.5)
+    joints = list(trunk_joints())
+    for posture in stock.postures:  # no leg's tilt in the spine
+        swing, _ = rot.swing_twist(posture.pose[joints], np.array([1.0, 0.0, 0.0]))
+        assert np.degrees(rot.angle(swing)).max() < 1e-3
 
 
 def turning(motion, joint="Hips"):

@@ -65,8 +65,10 @@ def test_feet_stand_still_between_small_steps(motion):
         assert speed[down[1:] & down[:-1]].mean() < 0.3
         lifted = np.flatnonzero(np.diff((path[:, 1] > path[:, 1].min() + 1.0).astype(int)) == 1)
         steps += len(lifted)
+        places = path[np.r_[lifted, -1]] if len(lifted) else path[-1:]
+        assert all(np.linalg.norm(b - a) > 3.5 for a, b in pairwise(places))
         assert np.ptp(path[:, 1]) < 5 and np.ptp(path[:, 0]) < 12
-    assert steps > 0
+    assert 0 < steps < 8
 
 
 def test_knees_are_soft(motion):

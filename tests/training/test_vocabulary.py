@@ -3,7 +3,8 @@
 import numpy as np
 
 from sg_blender_addon.core.joint_groups import SIDES
-from sg_blender_addon.core.skeleton import mirror_name
+from sg_blender_addon.core.motion import Motion
+from sg_blender_addon.core.skeleton import canonical, mirror_name
 from training import vocabulary
 from training.units import arm_joints
 
@@ -41,3 +42,19 @@ def test_rests_differ_and_mirror():
             flipped = rest.arms[side] * [1.0, 1.0, -1.0, -1.0]
             assert np.allclose(image.arms[mirror_name(side)], flipped)
             assert len(rest.arms[side]) == len(arm_joints(side))
+
+
+def test_hands_on_hips_touch_them():
+    from SG_dataset.checks import hand_depths
+    from SG_dataset.compiler.rest import rest_pose
+
+    rests = {r.name: r for r in vocabulary.rests()}
+    for name, sides in (("hand_on_hip", ["Right"]), ("hip_and_belly", ["Right"]), ("hands_on_hips", SIDES)):
+        pose = rest_pose()[1].copy()
+        for side in SIDES:
+            pose[list(arm_joints(side))] = rests[name].arms[side]
+        motion = Motion(60.0, canonical(), np.zeros((1, 3)), pose[None])
+        depth, points = hand_depths(motion, *motion.forward_kinematics())
+        for side in sides:
+            own = [d for d, point in zip(depth[0], points, strict=True) if point.startswith(side)]
+            assert -0.5 < max(own) < 1.6 and sum(d > -2.5 for d in own) >= 3
