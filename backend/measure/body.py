@@ -152,15 +152,3 @@ def hands(body: Body) -> Floats:
     left = leftward(body)
     face = Rotation.from_euler("y", np.arctan2(left[2], left[0]))
     return np.stack([face.apply(body.at[f"hand{side}"] - body.at["pelvis"]) for side in "LR"])
-
-
-def runs(mask: Mask, shortest: float = 0.0, gap: float = 0.0) -> list[tuple[int, int]]:
-    """Start and end (excluded) of the runs of True in (F,) that last `shortest` s; gaps under `gap` s are closed."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask).astype(np.int8), [0]])))
-    found: list[tuple[int, int]] = []
-    for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if found and a - found[-1][1] < gap * FPS:
-            found[-1] = (found[-1][0], b)
-        else:
-            found.append((a, b))
-    return [(a, b) for a, b in found if b - a >= shortest * FPS]

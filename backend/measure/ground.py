@@ -10,10 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from backend.measure.body import FPS, Body, leftward, runs
+from backend.measure.body import FPS, Body, leftward
 from backend.measure.table import Rows
 from backend.motion.foot_planting import contacts
 from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.runs import runs
 
 INSIDE = 1.0  # cm; SG_dataset.checks allows as much in a gesture
 OVER = 2 / 3  # share of the weight that one foot bears
@@ -77,7 +78,7 @@ def shifts(share: Floats) -> list[tuple[int, int]]:
     about the limit have none."""
     share = np.nan_to_num(share, nan=0.5)
     over = np.where(share > OVER, 1, np.where(share < 1 - OVER, -1, 0))
-    stays = sorted(span for side in (1, -1) for span in runs(np.asarray(over == side), STAY))
+    stays = sorted(span for side in (1, -1) for span in runs(np.asarray(over == side), FPS, STAY))
     edges = [0, *(edge for span in stays for edge in span), len(share)]
     spans = [(a, b) for a, b in pairwise(edges) if b > a]
     level = dict(zip(spans, (share[a:b].mean() for a, b in spans), strict=True))

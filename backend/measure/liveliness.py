@@ -11,9 +11,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks, welch
 
-from backend.measure.body import FPS, SMOOTH, Body, hands, leftward, runs, speed, spin
+from backend.measure.body import FPS, SMOOTH, Body, hands, leftward, speed, spin
 from backend.measure.table import Rows
 from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.runs import runs
 
 STILL, RAISED, MOVING = 8.0, 38.0, 25.0  # cm/s, cm, cm/s
 SHORTEST_STILL, SHORTEST_REST = 0.3, 4.0  # s
@@ -75,8 +76,8 @@ def _hands(body: Body) -> Rows:
     calm = np.asarray(still.all(axis=0))
     any_moves = max(moving.any(axis=0).sum(), 1)
     peaks = find_peaks(v.max(axis=0), height=MOVING, prominence=15, distance=8)[0]
-    stills = poses(paths, runs(calm, SHORTEST_STILL))
-    rests = poses(paths, runs(calm, SHORTEST_REST, TREMBLE))
+    stills = poses(paths, runs(calm, FPS, SHORTEST_STILL))
+    rests = poses(paths, runs(calm, FPS, SHORTEST_REST, TREMBLE))
     rows = {
         "wrist cm/s p50": np.median(v),
         "wrist cm/s p90": np.quantile(v, 0.9),

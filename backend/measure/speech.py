@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from backend.measure.body import FPS, Body, Mask, hands, runs, speed, spin
+from backend.measure.body import FPS, Body, Mask, hands, speed, spin
 from backend.measure.syllables import loudness, stressed
 from backend.measure.table import Rows
 from backend.measure.timing import Spoken
@@ -15,6 +15,7 @@ from backend.models.config import TOKENS_PER_SECOND
 from backend.speech import features
 from backend.speech.audio import Audio
 from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.runs import runs
 
 SPEAKING = 0.1  # of `features.activity`
 PAUSE = 1.6  # s: a shorter one is part of speaking
@@ -44,7 +45,7 @@ class Speech:
         times = np.arange(frames) / FPS
         quiet = np.interp(times, np.arange(len(self.activity)) / TOKENS_PER_SECOND, self.activity) < SPEAKING
         spoken = np.ones(frames, dtype=bool)
-        for a, b in runs(quiet, PAUSE):
+        for a, b in runs(quiet, FPS, PAUSE):
             spoken[a:b] = False
         return spoken
 
