@@ -5,15 +5,17 @@ Imports no torch: `batch` runs this in a process for every core.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.models.audio_input import AudioInput
+from backend.models.description import audio_input_of, folder_of, read_description
 from backend.resources import Resources
-from backend.speech import align, features, script, transcribe
+from backend.speech import align, features, prosody, script, transcribe
 from backend.speech.audio import FEATURE_RATE, SPEECH_RATE, Audio, load_audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
@@ -86,6 +88,27 @@ def words_or_none(
     return found
 
 
+def extract_features(
+    audio: Audio, words: Sequence[Word], audio_input: AudioInput, progress: Progress | None = None
+) -> npt.NDArray[np.float32]:
+    """Raw features (T, n) of a recording, of the kind that generators hear."""
+    if audio_input.features == "reference":
+        return features.extract(audio, progress)
+    return prosody.extract(audio, words, progress)
+
+
+def _heard(
+    audio: Audio, key: Hashable, words: Sequence[Word], weights: str, resources: Resources, progress: Progress
+) -> npt.NDArray[np.float32]:
+    """The features that these weights hear, remembered by `key` and what they hear of the words: their times."""
+    wanted = audio_input_of(read_description(folder_of(weights))[0])
+    times = () if wanted.features == "reference" else tuple((word.start, word.end) for word in words)
+    rows: npt.NDArray[np.float32] = resources.features.get(
+        (key, wanted.features, times), lambda: extract_features(audio, words, wanted, progress)
+    )
+    return rows
+
+
 def load(source: str | Path | bytes, progress: Progress | None = None) -> Audio:
     """Read a recording. Raises UserError for anything that holds no usable sound."""
     return load_audio(source, progress)
@@ -97,7 +120,7 @@ class Prepared:
 
     audio: Audio
     words: tuple[Word, ...]
-    features: npt.NDArray[np.float32]  # (T, 437), raw
+    features: npt.NDArray[np.float32]  # (T, n), raw, of the kind that the weights hear
     warnings: tuple[str, ...]
     timing: dict[str, float]
 
@@ -119,5 +142,5 @@ def prepare(
         words, warnings = words_or_none(audio, key, settings, resources, part) if wanted else ((), ())
     with watch.stage("features"):
         part = progress.span(0.75, 1.0, "Listening to the rhythm")
-        rows = resources.features.get(heard, lambda: features.extract(audio, part))
+        rows = _heard(audio, heard, words, settings.weights, resources, part)
     return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds)

@@ -111,14 +111,17 @@ def _line(row: dict[str | None, Any], folder: Path, settings: GenerateSettings, 
         )
     try:
         values = {k: convert(given[k]) for k, convert in _SETTINGS.items() if given.get(k)}
+        settings = replace(settings, **values)
     except ValueError as error:
         raise UserError(f"Line {number} of the table has a bad number.", "Correct it.", "bad_manifest") from error
+    except UserError as error:
+        raise UserError(f"Line {number} of the table: {error.message}", error.hint, "bad_manifest") from error
     speech = folder / given["speech"]
     name = given.get("name") or speech.stem
     if name != Path(name).name or name.startswith("."):
         raise UserError(f"Line {number} of the table has the name {name!r}.", "Use a plain file name.", "bad_manifest")
     script = folder / given["script"] if given.get("script") else None
-    return Line(name, speech, replace(settings, **values), script)
+    return Line(name, speech, settings, script)
 
 
 def _with_own_names(lines: list[Line]) -> list[Line]:

@@ -22,6 +22,7 @@ from backend.speech import features
 from backend.speech.audio import Audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import ORDINARY
 from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
@@ -47,6 +48,7 @@ def find_segments(
                 library,
                 method=settings.retriever,
                 density=settings.density,
+                manner=settings.manner,
                 seed=settings.seed,
                 language=settings.language,
                 llm_url=settings.llm_url,
@@ -59,12 +61,16 @@ def find_segments(
     first = settings.range_start if settings.range_start is not None else -np.inf
     last = settings.range_end if settings.range_end is not None else np.inf
     choices = [c for c in choices if first <= words[c.word_index].start < last]
-    segments, left_out = place.place(choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked)
+    segments, left_out = place.place(
+        choices, words, library, audio.seconds, seed=settings.seed, locked=settings.locked, manner=settings.manner
+    )
     return segments, [*warnings, *left_out]
 
 
 def sampling_of(settings: GenerateSettings) -> rhythm.Sampling:
-    return rhythm.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact)
+    return rhythm.Sampling(
+        settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact, settings.manner
+    )
 
 
 def finish(
@@ -110,6 +116,8 @@ def finish(
         "rate": audio.source_rate,
         "channels": audio.channels,
     }
+    if settings.manner != ORDINARY and weights.info.audio_input.features != "prosody":
+        notes.append(f"The weights {weights.info.name} move in one manner only; the chosen one shapes the gestures.")
     warnings = tuple(dict.fromkeys((*prepared.warnings, *notes)))
     return Performance(beats, merged, prepared.words, tuple(segments), info, {}, warnings), watch
 

@@ -17,13 +17,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.progress import Progress
+
+if TYPE_CHECKING:
+    from backend.models.weights import Weights
+    from backend.speech.audio import Audio
 
 SIZES = ("starter", "reference")
 MODES = ("naive", "exact", "fast")
@@ -86,7 +90,7 @@ def _device(wanted: str) -> str:
 @contextmanager
 def _weights_of(sizes: Sequence[str]) -> Iterator[dict[str, Path]]:
     """A folder of weights per size; random ones where there are none (speed does not depend on values)."""
-    from backend.models.weights import STARTER
+    from backend.models.description import STARTER
 
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         folders = {}
@@ -172,7 +176,6 @@ def _work(task: dict[str, Any]) -> Row:
     from backend.models.sampling import reference_ranks
     from backend.models.weights import Weights
     from backend.motion.rhythm import BLOCK
-    from backend.speech import features
 
     exact, length = task["mode"] != "fast", float(task["seconds"])
     clock = _Clock()
@@ -185,10 +188,10 @@ def _work(task: dict[str, Any]) -> Row:
         _ = engine.level0, None if engine.lean else engine.fine
         del _  # a lean engine lets go of level 0 only if nobody else holds it
     clock.mark("load")
-    features.extract(_synthetic(2.0))  # the first call compiles
+    _heard(weights, _synthetic(2.0))  # the first call compiles
     audio = _synthetic(length)
     clock.mark("synthesis")
-    rows = features.extract(audio)
+    rows = _heard(weights, audio)
     clock.mark("features")
     if engine is None:
         naive(weights, rows, reference_ranks(0, len(rows) - 1), clock.mark)
@@ -323,11 +326,20 @@ def _plot(path: Path, rows: list[Row]) -> None:
 def _compare(folder: str, device: str, audio_file: str | None) -> dict[str, Any]:
     from backend.bench.compare import compare
     from backend.models.weights import Weights
-    from backend.speech import features
     from backend.speech.audio import load_audio
 
     audio = load_audio(audio_file) if audio_file else _synthetic(60.0)
-    return compare(Weights.load(folder, device=device), features.extract(audio))
+    weights = Weights.load(folder, device=device)
+    return compare(weights, _heard(weights, audio))
+
+
+def _heard(weights: Weights, audio: Audio) -> npt.NDArray[np.float32]:
+    """Rows (T, n) as an ordinary speaker's generators are told them, without words."""
+    from backend.analysis import extract_features
+    from backend.motion.rhythm import conditions
+    from sg_blender_addon.core.manner import Manner
+
+    return conditions(weights, extract_features(audio, (), weights.info.audio_input), Manner(), 0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ _HANDS = ("LeftHand", "RightHand")
 
 
 def compare(weights: Weights, features: npt.NDArray[np.float32], seed: int = 0) -> dict[str, Any]:
-    """Measures on one clip of raw features (T, 437), both modes drawing the same ranks.
+    """Measures on one clip of raw features (T, width), both modes drawing the same ranks.
 
     level0_decisions   share of level-0 choices that differ when both have the same past (each choice by itself)
     fine_codes         share of level 1..3 codes that differ, given the same level 0

@@ -11,7 +11,9 @@ from sg_blender_addon.core.records import Range, Reader
 FPS = 60
 FRAMES_PER_TOKEN = 8
 TOKENS_PER_SECOND = FPS / FRAMES_PER_TOKEN
-AUDIO_FEATURES = 437
+AUDIO_FEATURES = 437  # of the reference
+PROSODY_FEATURES = 108  # of generators that hear prosody: the voice, then posture and manner
+PROSODY_VOICE = 92  # of them the voice's
 STREAMS = 3  # audio, body, hands
 
 _HINT = "Get the weights again, or train them again with this version."

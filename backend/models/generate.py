@@ -21,7 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.models.config import AUDIO_FEATURES, FineConfig, Level0Config
+from backend.models.audio_input import AudioInput
+from backend.models.config import FineConfig, Level0Config
 from backend.models.engine import FineEngine, Level0Engine
 from backend.models.graphs import Graphed
 from backend.models.kernels import Precision, best_precision
@@ -40,7 +41,7 @@ WINDOWS = {"cpu": 32, "cuda": 512}  # windows per forward pass
 LEVEL0_SHARE = 0.6  # of the progress bar
 
 Codes = npt.NDArray[np.int64]
-Draw = Callable[[Tensor, Tensor], Tensor]
+Draw = Callable[[tuple[Tensor, Tensor], Tensor], Tensor]
 Cycle = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -115,7 +116,7 @@ def generate_codes(
     ranks: npt.ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> Codes:
-    """Raw audio features (T, 437) to codes (2 parts, levels, T).
+    """Raw audio features (T, width) to codes (2 parts, levels, T).
 
     temperature, top_k, top_p shape the model's own probabilities (None: as the weights recommend). exact: the
     reference's schedule and its fixed probabilities instead; ranks (T - 1, 2) then gives the drawn ranks of each step
@@ -126,6 +127,7 @@ def generate_codes(
         info.temperature if temperature is None else temperature,
         info.top_k if top_k is None else top_k,
         info.top_p if top_p is None else top_p,
+        (info.guidance_body, info.guidance_hands),
     )
     given = None if ranks is None else [np.asarray(ranks)]
     return generate_many(weights, [audio], [seed], sampling=sampling, exact=exact, ranks=given, progress=progress)[0]
@@ -150,7 +152,9 @@ def generate_many(
         ranks if ranks is not None else [uniforms(seed, len(clip) - 1) for seed, clip in zip(seeds, clips, strict=True)]
     )
     info = weights.info
-    draw = _Draw(None if ranks is not None else sampling or Sampling(info.temperature, info.top_k, info.top_p))
+    if sampling is None:
+        sampling = Sampling(info.temperature, info.top_k, info.top_p, (info.guidance_body, info.guidance_hands))
+    draw = _Draw(None if ranks is not None else sampling)
     with free_threads() as threads, torch.inference_mode():
         run = _Run(engine, progress, threads)
         level0 = run.level0(clips, numbers, weights.info.start_tokens, draw)
@@ -159,8 +163,9 @@ def generate_many(
 
 def _standardised(weights: Weights, audio: npt.ArrayLike) -> npt.NDArray[np.float32]:
     audio = np.asarray(audio)
-    if audio.ndim != 2 or audio.shape[1] != AUDIO_FEATURES or not len(audio):
-        message = f"Audio features must be rows of {AUDIO_FEATURES} numbers, not {audio.shape}."
+    width = weights.info.audio_input.width
+    if audio.ndim != 2 or audio.shape[1] != width or not len(audio):
+        message = f"Audio features must be rows of {width} numbers, not {audio.shape}."
         raise UserError(message, code="bad_features")
     if not np.all(np.isfinite(audio)):
         raise UserError("The audio features hold numbers that are not finite.", "Check the recording.", "bad_features")
@@ -173,8 +178,25 @@ class _Draw:
 
     sampling: Sampling | None
 
-    def __call__(self, logits: Tensor, numbers: Tensor) -> Tensor:
-        return pick_rank(logits, numbers) if self.sampling is None else pick(logits, numbers, self.sampling)
+    @property
+    def guided(self) -> bool:
+        """Whether each sequence is followed by its twin that does not hear the voice."""
+        return self.sampling is not None and self.sampling.guidance != (1.0, 1.0)
+
+    def __call__(self, logits: tuple[Tensor, Tensor], numbers: Tensor) -> Tensor:
+        """Logits (B, codes) of body and hands and numbers (B, 2) to codes (B, 2)."""
+        if self.sampling is None:
+            return torch.stack([pick_rank(part, numbers[:, i]) for i, part in enumerate(logits)], dim=1)
+        if not self.guided:
+            return self._pick(logits, numbers)
+        conditional, unconditional = zip(*(part.chunk(2) for part in logits), strict=True)
+        parts = zip(conditional, unconditional, self.sampling.guidance, strict=True)
+        codes = self._pick([u + g * (c - u) for c, u, g in parts], numbers[: len(conditional[0])])
+        return torch.cat([codes, codes])
+
+    def _pick(self, logits: Sequence[Tensor], numbers: Tensor) -> Tensor:
+        assert self.sampling is not None
+        return torch.stack([pick(part, numbers[:, i], self.sampling) for i, part in enumerate(logits)], dim=1)
 
 
 def grow(
@@ -197,7 +219,7 @@ def grow(
         if check is not None:
             check()
         logits = engine.append(cache, heard, codes)
-        new.append(torch.stack([draw(part, numbers[:, i, j]) for j, part in enumerate(logits)], dim=1))
+        new.append(draw(logits, numbers[:, i]))
         codes = new[-1][:, :, None]
         heard = audio[:, past.shape[2] + i : past.shape[2] + i + 1]
     return torch.stack(new, dim=2)
@@ -223,10 +245,13 @@ class _Run:
         clips: Sequence[npt.NDArray[np.float32]],
         numbers: Sequence[npt.NDArray[Any]],
         start: tuple[int, int],
-        draw: Draw,
+        draw: _Draw,
     ) -> list[Tensor]:
         """Codes (2, T) of each clip."""
-        engine, device = self.engine.level0, self.engine.device
+        engine, device, count = self.engine.level0, self.engine.device, len(clips)
+        if draw.guided:
+            silenced = [without_voice(clip, self.engine.weights.info.audio_input) for clip in clips]
+            clips, numbers = [*clips, *silenced], [*numbers, *numbers]
         longest = max(len(clip) for clip in clips)
         audio = torch.from_numpy(_padded(clips, longest)).to(device)
         drawn = torch.from_numpy(_padded(numbers, longest - 1)).to(device)
@@ -244,7 +269,7 @@ class _Run:
             known += new
             past = min(known, CONTEXT if self.engine.exact else SHIFT)
             self._report(LEVEL0_SHARE * known / longest)
-        return [row[:, : len(clip)] for row, clip in zip(codes, clips, strict=True)]
+        return [row[:, : len(clip)] for row, clip in zip(codes[:count], clips[:count], strict=True)]
 
     def _cycle(self, draw: Draw, batch: int) -> Cycle:
         def plain(past: Tensor, audio: Tensor, numbers: Tensor) -> Tensor:
@@ -306,6 +331,13 @@ class _Run:
             below = torch.cat([below[:, :, :, size - keep :] if last else below, found[:, :, None]], dim=2)
         result: Codes = below[:, :, 1:].cpu().numpy()
         return result
+
+
+def without_voice(rows: npt.NDArray[np.float32], audio_input: AudioInput) -> npt.NDArray[np.float32]:
+    """Prepared rows (T, width) without the voice: of generators that hear prosody, posture and manner stay."""
+    rows = rows.copy()
+    rows[:, audio_input.voice] = 0.0
+    return rows
 
 
 def _padded(rows: Sequence[npt.NDArray[Any]], length: int) -> npt.NDArray[Any]:

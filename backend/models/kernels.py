@@ -36,17 +36,19 @@ def _works(pack: Callable[[Tensor, Tensor | None], Linear]) -> bool:
         return False
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether products of bfloat16 are quicker than of float32: others emulate them, many times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    flags = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(map(_cpu_flag, flags)) and _works(_bfloat16)
+
+
 def best_precision(device: torch.device) -> Precision:
     """The fastest arithmetic for fast mode on this device."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type != "cpu":
-        return "float32"
-    if _cpu_flag("_is_vnni_supported") and _works(_int8):
+    if device.type == "cpu" and _cpu_flag("_is_vnni_supported") and _works(_int8):
         return "int8"
-    if (_cpu_flag("_is_avx512_bf16_supported") or _cpu_flag("_is_amx_tile_supported")) and _works(_bfloat16):
-        return "bfloat16"
-    return "float32"
+    return "bfloat16" if multiplies_bf16(device) else "float32"
 
 
 def pack_linear(weight: Tensor, bias: Tensor | None, precision: Precision) -> Linear:

@@ -17,11 +17,13 @@ REFERENCE_PROBABILITIES = (0.9, 0.05, 0.02, 0.02, 0.01)
 
 @dataclass(frozen=True)
 class Sampling:
-    """temperature 0 takes the likeliest code; top_k 0 and top_p 1 leave all codes in."""
+    """temperature 0 takes the likeliest code; top_k 0 and top_p 1 leave all codes in. guidance: of body and hands, see
+    `WeightsInfo`."""
 
     temperature: float = 1.0
     top_k: int = 40
     top_p: float = 0.95
+    guidance: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 10:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,30 +26,30 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from backend.models.audio_input import AudioInput
-from backend.models.config import AUDIO_FEATURES, FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
+from backend.models.config import FPS, FRAMES_PER_TOKEN, FineConfig, Level0Config, TokenizerConfig
+from backend.models.description import DESCRIPTION, FORMAT, audio_input_of, bad_weights, folder_of, read_description
 from backend.models.generator import CausalAttention, Fine, Level0
 from backend.models.layers import SinusoidalPositions, sinusoids
 from backend.models.layout import WIDTH
 from backend.models.quantizer import Codebook
+from backend.models.rest_place import RestPlace
 from backend.models.scaler import Scaler
 from backend.models.tokenizer import Tokenizer
-from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import replacing
+from sg_blender_addon.core.skeleton import canonical
 
-FORMAT = 1
-DESCRIPTION = "weights.json"
-STARTER = Path(__file__).resolve().parents[1] / "weights" / "starter"
 # Checking a checksum costs as much as reading the file; the big ones are checked by `doctor` and the importer.
 VERIFY_BELOW = 64 * 2**20
 # name -> largest sensible value; what is not in the file keeps the default of `WeightsInfo`
-RECOMMENDED = {"temperature": 10.0, "top_k": 4096, "top_p": 1.0, "frame_sigma": 30.0, "lookahead": 32}
+RECOMMENDED = {
+    "temperature": 10.0, "top_k": 4096, "top_p": 1.0, "frame_sigma": 30.0, "lookahead": 32,
+    "guidance_body": 20.0, "guidance_hands": 20.0,
+}  # fmt: skip
+ROOTS = ("displacement", "legs")
+MOST_GAIN = 4.0
 _DERIVED = (".pe", ".mask")  # tensors that follow from the sizes
 
 AnyConfig = TokenizerConfig | Level0Config | FineConfig
-
-
-def bad_weights(message: str, hint: str = "Get or make the weights again.") -> UserError:
-    return UserError(message, hint, "bad_weights")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ class WeightsInfo:
     temperature, top_k, top_p: how whoever trained them recommends to draw codes. frame_sigma: deviation, in frames, of
     a Gaussian over the decoded motion that takes the shiver off a small decoder (0: none). lookahead: how many tokens
     ahead these generators hear, so that a hand can be on its way before its word (the reference: 0). audio_input: what
-    they hear of the audio features.
+    they hear. guidance_body, guidance_hands: how many times the difference that the voice makes to a code's logits is
+    to count (classifier-free guidance, Ho and Salimans 2022; 1: as it is); more than 1 needs generators that were
+    trained with the voice hidden now and then. rests: where hands rest in what they were trained on. root: where the
+    hips' path comes from, "displacement" as decoded (the reference's) or from the "legs" over standing feet. gains: by
+    joint, how many times less it moves in decoded motion than in what was encoded, which decoding is to make up for.
     """
 
     name: str
@@ -71,7 +76,12 @@ class WeightsInfo:
     top_p: float = 0.95
     frame_sigma: float = 0.0
     lookahead: int = 0
+    guidance_body: float = 1.0
+    guidance_hands: float = 1.0
     audio_input: AudioInput = field(default_factory=AudioInput)
+    rests: tuple[RestPlace, ...] = ()
+    root: str = "displacement"
+    gains: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def content_hash(self) -> str:
@@ -187,7 +197,7 @@ class Weights:
         return _read(self.folder / f"{name}.safetensors")
 
     def prepare_audio(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Raw audio features (T, 437) as the generators want them: `prepared` once standardised."""
+        """Raw audio features (T, width) as the generators want them: `prepared` once standardised."""
         return prepared(self.audio_scaler.standardise(features), self.info.audio_input, self.info.lookahead)
 
     def release(self, name: str) -> None:
@@ -204,8 +214,8 @@ class Weights:
         verify: compare checksums (None: of files that are quick to read). Raises UserError for anything missing, broken
         or not fitting together.
         """
-        where = STARTER if str(folder) == "starter" else Path(folder)
-        description, digest = _description(where)
+        where = folder_of(folder)
+        description, digest = read_description(where)
         configs = _configs(description)
         info = _info(description, digest)
         _check_agreement(configs, info)
@@ -248,12 +258,19 @@ class Weights:
             "body_scaler": self.body_scaler.to_json(),
             "audio_scaler": self.audio_scaler.to_json(),
         }
+        # what the reference's weights do not have is not said of them: their description stays as it was
+        if self.info.rests:
+            description["rests"] = [rest.to_json() for rest in self.info.rests]
+        if self.info.gains:
+            description["gains"] = {name: round(gain, 3) for name, gain in self.info.gains.items()}
+        if self.info.root != ROOTS[0]:
+            description["root"] = self.info.root
         return json.dumps(description, indent=1).encode()
 
 
 def prepared(rows: npt.NDArray[np.float32], audio_input: AudioInput, lookahead: int) -> npt.NDArray[np.float32]:
-    """Standardised rows (T, 437) of one recording as generators want them, in training and at inference: `audio_input`
-    applied (in place), `lookahead` tokens early, the last row held past the end."""
+    """Standardised rows (T, width) of one recording as generators want them, in training and at inference alike:
+    `audio_input` applied (in place), `lookahead` tokens early, the last row held past the end."""
     rows = audio_input.apply(rows)
     return rows[np.minimum(np.arange(len(rows)) + lookahead, len(rows) - 1)] if lookahead else rows
 
@@ -273,30 +290,6 @@ def _write_tensors(path: Path, state: dict[str, Tensor]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _description(where: Path) -> tuple[dict[str, Any], str]:
-    path = where / DESCRIPTION
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"There are no weights in {where} ({DESCRIPTION} cannot be read).",
-            "Give the folder that the training or import-reference wrote, or leave the option out for the starter.",
-            "no_weights",
-        ) from error
-    try:
-        description = json.loads(data)
-    except ValueError as error:
-        raise bad_weights(f"The weights' description {path} is not valid JSON.") from error
-    if not isinstance(description, dict) or not isinstance(description.get("models"), dict):
-        raise bad_weights(f"The weights' description {path} does not describe any models.")
-    if description.get("format") != FORMAT:
-        found = description.get("format")
-        raise bad_weights(f"The weights in {where} have format {found!r}; this version reads format {FORMAT}.")
-    if description.get("fps") != FPS or description.get("frames_per_token") != FRAMES_PER_TOKEN:
-        raise bad_weights(f"The weights in {where} were made for another frame rate than {FPS}.")
-    return description, hashlib.sha256(data).hexdigest()
 
 
 def _configs(description: dict[str, Any]) -> dict[str, AnyConfig]:
@@ -325,16 +318,32 @@ def _info(description: dict[str, Any], digest: str) -> WeightsInfo:
     texts = [str(description.get(name, "")) for name in ("name", "licence", "notes")]
     return WeightsInfo(
         texts[0], (start["body"], start["hands"]), texts[1], texts[2], digest,
-        **_recommended(description), audio_input=_hearing(description),
+        **_recommended(description), audio_input=audio_input_of(description),
+        rests=_rests(description), root=_root(description), gains=_gains(description),
     )  # fmt: skip
 
 
-def _hearing(description: dict[str, Any]) -> AudioInput:
-    """Weights that say nothing hear everything, as the reference's do."""
+def _rests(description: dict[str, Any]) -> tuple[RestPlace, ...]:
     try:
-        return AudioInput.from_json(description["audio_input"]) if "audio_input" in description else AudioInput()
-    except ValueError as error:
-        raise bad_weights(f"The weights' description has a audio_input that cannot be read ({error}).") from error
+        return tuple(RestPlace.from_json(row) for row in description.get("rests", []))
+    except (TypeError, ValueError) as error:
+        raise bad_weights(f"The weights' description has rests that cannot be read ({error}).") from error
+
+
+def _gains(description: dict[str, Any]) -> dict[str, float]:
+    gains = description.get("gains", {})
+    for name, gain in gains.items() if isinstance(gains, dict) else [("list", gains)]:
+        number = isinstance(gain, int | float) and not isinstance(gain, bool)
+        if name not in canonical() or not number or not 0 < gain <= MOST_GAIN:
+            raise bad_weights(f"The weights' description has a gain that cannot be: {name} {gain!r}.")
+    return {name: float(gain) for name, gain in gains.items()}
+
+
+def _root(description: dict[str, Any]) -> str:
+    root = description.get("root", "displacement")
+    if root not in ROOTS:
+        raise bad_weights(f"The weights' description has an unknown root {root!r}.")
+    return str(root)
 
 
 def _recommended(description: dict[str, Any]) -> dict[str, Any]:
@@ -361,8 +370,8 @@ def _check_agreement(configs: dict[str, AnyConfig], info: WeightsInfo) -> None:
             continue
         if config.codes != tokenizer.body.codes:
             raise bad_weights(f"{name} speaks of {config.codes} codes, the tokenizer of {tokenizer.body.codes}.")
-        if config.audio != AUDIO_FEATURES:
-            raise bad_weights(f"{name} expects {config.audio} audio features; there are {AUDIO_FEATURES}.")
+        if config.audio != info.audio_input.width:
+            raise bad_weights(f"{name} expects {config.audio} audio features; there are {info.audio_input.width}.")
         if isinstance(config, FineConfig) and name != f"fine{config.level}":
             raise bad_weights(f"{name} holds the model for level {config.level}.")
     if not all(0 <= token < tokenizer.body.codes for token in info.start_tokens):

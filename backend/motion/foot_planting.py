@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.signal import lfilter
 
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core import two_bone
@@ -19,6 +20,7 @@ from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
+from sg_blender_addon.core.runs import runs
 from sg_blender_addon.core.skeleton import Skeleton
 from sg_blender_addon.core.storage import blocks, copy
 
@@ -29,6 +31,8 @@ SHORTEST_FLIGHT = 0.15  # s; shorter ones too
 LONGEST_DRIFT = 12.0  # cm within one contact before the foot is set down anew
 STEP_SECONDS = 0.4
 STEP_LIFT = 4.0  # cm
+LIFTED = 1.2  # cm that an ankle is above the other when the weight is clearly on that one
+STEP_MEMORY, STEP_REACH = 20.0, 25.0  # s, cm
 REACH = 0.999  # of the straight leg: a leg at full stretch snaps
 
 
@@ -72,12 +76,6 @@ def leg_path(motion: Motion, leg: Leg) -> tuple[Floats, Floats, Floats]:
     for part in blocks(frames, motion.rotations):
         hip[part], _, ankle[part], _, foot[part] = chain(motion.slice(part.start, part.stop), leg)
     return hip, ankle, foot
-
-
-def runs(mask: Floats) -> list[tuple[int, int]]:
-    """Start and end (excluded) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def contacts(ankle: Floats, rest_height: float, fps: float) -> list[tuple[int, int]]:
@@ -180,6 +178,34 @@ def _lowering(motion: Motion, hips: list[Floats], targets: list[Floats]) -> Floa
         need = np.maximum(need, hip[:, 1] - highest)
     width = max(3, round(0.3 * motion.fps))
     return gaussian_filter1d(maximum_filter1d(need, width, mode="nearest"), width / 4, mode="nearest")
+
+
+def root_over_feet(motion: Motion, progress: Progress | None = None) -> Floats:
+    """The hips' path (F, 3), cm, that follows from the legs alone: the feet stand, so the hips are where the legs put
+    them. `motion`'s own path is not read.
+
+    A lifted foot does not count; how far steps carry both feet leaks away over `STEP_MEMORY` and stays within
+    `STEP_REACH`, so that the character keeps its place. Joint angles of a small decoder are sure to a degree or two for
+    hours, its displacements per frame add up to nothing that one could stand on.
+    """
+    progress = progress or Progress()
+    skeleton, rest = motion.skeleton, motion.skeleton.rest_positions()
+    progress.stage("feet", 0.0)
+    still = replace(motion, root_positions=np.zeros((len(motion), 3)))
+    both = legs(skeleton)
+    paths = []
+    for number, leg in enumerate(both):
+        progress.stage("feet", number / 2)
+        paths.append(leg_path(still, leg)[1])
+    right, left = paths
+    middle = (right + left) / 2
+    on_left = 1 / (1 + np.exp(-np.clip((right - left)[:, 1] / LIFTED, -30, 30)))
+    carried = -(on_left - 0.5)[1:, None] * np.diff(left - right, axis=0)
+    leak = np.exp(-1 / (motion.fps * STEP_MEMORY))
+    walked = lfilter([1.0], [1.0, -leak], np.concatenate([np.zeros((1, 3)), carried]), axis=0)
+    root = STEP_REACH * np.tanh(walked / STEP_REACH) - middle + np.mean([rest[leg.foot] for leg in both], axis=0)
+    root[:, 1] = rest[both[0].foot][1] - (on_left * left[:, 1] + (1 - on_left) * right[:, 1])
+    return np.asarray(root)
 
 
 def plant(motion: Motion, progress: Progress | None = None) -> Motion:

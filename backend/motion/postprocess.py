@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import lfilter
 
 from backend.models.config import TOKENS_PER_SECOND
-from backend.motion.foot_planting import plant
+from backend.motion.foot_planting import plant, root_over_feet
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
@@ -27,6 +29,8 @@ CALM = 0.3  # share of the amplitude left in long silence
 PAUSE_SECONDS = 0.8  # shorter pauses are part of speaking
 EASE_SECONDS = 0.25
 EDGE_FRAMES = 8  # one token
+LOOP_SECONDS = 2.0
+NO_GAINS: Mapping[str, float] = MappingProxyType({})
 
 
 def bound_root(root: Floats, start: Floats, fps: float) -> Floats:
@@ -55,15 +59,29 @@ def make_continuous(rotations: Floats, progress: Progress, *, unit: bool = False
         rotations[part], before = own, own[-1:]
 
 
-def scale_amplitude(motion: Motion, gains: Floats, progress: Progress | None = None) -> None:
-    """Scale the upper body's movement about its running mean pose by `gains` (F,), in place.
+def deviations(rotations: Floats, fps: float) -> tuple[Floats, Floats]:
+    """The running mean (F, J, 4) of continuous rotations, and how far (F, J, 3) each is from it, radians."""
+    mean = rot.normalize(gaussian_filter1d(rotations, MEAN_POSE_SECONDS * fps, axis=0, mode="nearest"))
+    return mean, rot.to_rotation_vector(rot.mul(rot.inverse(mean), rotations))
 
-    Hips, legs and the root stay, so feet stay planted. The motion's rotations are continuous.
+
+def scale_amplitude(
+    motion: Motion, gains: Floats, progress: Progress | None = None, own: Mapping[str, float] = NO_GAINS
+) -> None:
+    """Scale the upper body's movement about its running mean pose by `gains` (F,), in place, and that of each joint by
+    its `own` gain besides.
+
+    Legs and the root stay, so feet stay planted, and so do the hips unless they have a gain: the thighs then keep their
+    turn in the world. The motion's rotations are continuous.
     """
-    if len(motion) < 2 or np.allclose(gains, 1.0):
+    if len(motion) < 2 or (np.allclose(gains, 1.0) and not own):
         return
     progress = progress or Progress()
-    joints = [j for j, name in enumerate(motion.skeleton.names) if name not in LOWER_BODY]
+    names = motion.skeleton.names
+    joints = [j for j, name in enumerate(names) if name not in LOWER_BODY or (j == 0 and name in own)]
+    fixed = np.array([own.get(names[j], 1.0) for j in joints])
+    follows = np.array([names[j] not in LOWER_BODY for j in joints])
+    thighs = [j for j, parent in enumerate(motion.skeleton.parents) if parent == 0 and names[j] in LOWER_BODY]
     rotations, width = motion.rotations, MEAN_POSE_SECONDS * motion.fps
     reach = round(4 * width)  # frames to either side that the filter looks at
     past = rotations[:0, joints]  # as they were before they were scaled
@@ -71,9 +89,13 @@ def scale_amplitude(motion: Motion, gains: Floats, progress: Progress | None = N
         progress.stage("amplitude", part.start / len(motion))
         near = np.concatenate([past, rotations[part.start : part.stop + reach, joints]], dtype=float)
         inside = slice(len(past), len(past) + part.stop - part.start)
-        mean = rot.normalize(gaussian_filter1d(near, width, axis=0, mode="nearest")[inside])
-        away = rot.to_rotation_vector(rot.mul(rot.inverse(mean), near[inside]))
-        rotations[part, joints] = rot.mul(mean, rot.from_rotation_vector(away * gains[part, None, None]))
+        mean, away = (values[inside] for values in deviations(near, motion.fps))
+        scale = np.where(follows, gains[part, None], 1.0) * fixed
+        hips = rotations[part, :1].astype(float)
+        rotations[part, joints] = rot.mul(mean, rot.from_rotation_vector(away * scale[..., None]))
+        if 0 in joints:
+            turned = rot.mul(rot.inverse(rotations[part, :1]), hips)
+            rotations[part, thighs] = rot.mul(turned, rotations[part, thighs])
         past = near[max(0, inside.stop - reach) : inside.stop]
 
 
@@ -114,15 +136,33 @@ def fit_length(motion: Motion, seconds: float) -> Motion:
     return replace(motion, root_positions=root, rotations=rotations)
 
 
+def close_loop(motion: Motion, path: Floats) -> None:
+    """Bring the last `LOOP_SECONDS` of the rotations and of the hips' path (F, 3) back to the first frame, in place:
+    an idle that can be repeated."""
+    frames = min(round(LOOP_SECONDS * motion.fps), len(motion) // 2)
+    if frames < 2:
+        return
+    share = minimum_jerk((np.arange(frames) + 1) / frames)
+    rotations = motion.rotations
+    goal = np.broadcast_to(rotations[:1], rotations[-frames:].shape)
+    rotations[-frames:] = rot.slerp(rotations[-frames:], goal, np.repeat(share[:, None], rotations.shape[1], axis=1))
+    path[-frames:] += share[:, None] * (path[0] - path[-frames:])
+
+
 def finish(
     motion: Motion,
     seconds: float,
     *,
+    root: str = "displacement",
     intensity: float = 1.0,
     activity: Floats | None = None,
+    own: Mapping[str, float] = NO_GAINS,
+    loop: bool = False,
     progress: Progress | None = None,
 ) -> Motion:
-    """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it.
+    """A decoded motion made presentable. `activity` (T,) per token row as `features.activity` gives it; root: where
+    the hips' path comes from (`WeightsInfo.root`); own: each joint's gain
+    (`WeightsInfo.gains`); loop: whether it ends as it begins.
 
     Takes over the motion's arrays.
     """
@@ -132,10 +172,15 @@ def finish(
     gains = np.full(len(motion), intensity)
     if activity is not None:
         gains *= calm_gain(activity, len(motion), motion.fps)
-    scale_amplitude(motion, gains, progress.span(0.0, 0.6))
+    scale_amplitude(motion, gains, progress.span(0.0, 0.6), own)
     _settle_ends(motion.rotations)
-    root = bound_root(motion.root_positions, motion.skeleton.offsets[0], motion.fps)
-    return plant(replace(motion, root_positions=root), progress.span(0.6, 1.0))
+    if root == "legs":
+        path = root_over_feet(motion, progress.span(0.6, 0.65))
+    else:
+        path = bound_root(motion.root_positions, motion.skeleton.offsets[0], motion.fps)
+    if loop:
+        close_loop(motion, path)
+    return plant(replace(motion, root_positions=path), progress.span(0.65, 1.0))
 
 
 def resample(motion: Motion, fps: float, progress: Progress | None = None) -> Motion:

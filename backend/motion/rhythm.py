@@ -1,4 +1,4 @@
-"""The rhythm: audio features to codes to motion that talks along with the speech."""
+"""From what is heard of a voice to codes to motion that talks along with it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,52 @@ import numpy.typing as npt
 
 from backend.models import layout
 from backend.models.codec import decode_codes, pieces
-from backend.models.config import FPS, FRAMES_PER_TOKEN
+from backend.models.config import FPS, FRAMES_PER_TOKEN, TOKENS_PER_SECOND
 from backend.models.weights import Weights
-from backend.motion import postprocess
+from backend.motion import postprocess, posture_plan
+from backend.speech import prosody
+from sg_blender_addon.core.manner import ORDINARY, Manner
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
+from sg_blender_addon.core.runs import runs
 from sg_blender_addon.core.skeleton import canonical
 from sg_blender_addon.core.storage import empty, release
 
 BLOCK = 512  # tokens turned into rotations at once
+_POSTURE = 1  # the posture's own stream of random numbers
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are drawn; None leaves a value to the weights' recommendation."""
+    """How codes are drawn, and who moves; None leaves a value to the weights' recommendation."""
 
     seed: int = 0
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     exact: bool = False
+    manner: Manner = ORDINARY
+    guidance: tuple[float, float] | None = None
+
+
+def conditions(
+    weights: Weights, features: npt.NDArray[np.float32], manner: Manner, seed: int
+) -> npt.NDArray[np.float32]:
+    """Features (T, n) of a recording, raw, as these weights are to be told them: those that hear prosody are also told
+    a posture, planned for this voice, and the manner."""
+    if weights.info.audio_input.features != "prosody":
+        return features
+    speaking = features[:, prosody.ON] > 0.5
+    phrases = [(start / TOKENS_PER_SECOND, end / TOKENS_PER_SECOND) for start, end in runs(speaking)]
+    rng = np.random.default_rng((seed, _POSTURE))
+    planned = posture_plan.plan_rows(phrases, len(features), manner, weights.info.rests, rng)
+    return np.concatenate([features, planned], axis=1, dtype=np.float32)
 
 
 def sample_codes(
     weights: Weights, features: npt.NDArray[np.float32], sampling: Sampling, progress: Progress
 ) -> npt.NDArray[np.int64]:
-    """Features (T, 437), raw, to codes (2, 4, T): body and hands, four levels each."""
+    """Features (T, n), raw, to codes (2, 4, T): body and hands, four levels each."""
     return sample_many(weights, [(features, sampling)], progress)[0]
 
 
@@ -52,10 +72,11 @@ def sample_many(
         info.temperature if wanted.temperature is None else wanted.temperature,
         info.top_k if wanted.top_k is None else wanted.top_k,
         info.top_p if wanted.top_p is None else wanted.top_p,
+        (info.guidance_body, info.guidance_hands) if wanted.guidance is None else wanted.guidance,
     )
     return generate_many(
         weights,
-        [features for features, _ in clips],
+        [conditions(weights, features, sampling.manner, sampling.seed) for features, sampling in clips],
         [sampling.seed for _, sampling in clips],
         sampling=chosen,
         exact=wanted.exact,
@@ -107,7 +128,19 @@ def synthesise(
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Motion:
-    """Codes to the finished rhythmic motion of `seconds`, 60 fps; `activity` (T,) calms it in long silence."""
+    """Codes to the finished rhythmic motion of `seconds`, 60 fps; `activity` (T,) calms it in long silence that
+    the generators cannot tell, and where nobody speaks at all the motion can be repeated: an idle for listeners."""
     progress = progress or Progress()
     motion = decode(weights, codes, exact=exact, progress=progress.span(0.0, 0.5))
-    return postprocess.finish(motion, seconds, intensity=intensity, activity=activity, progress=progress.span(0.5, 1.0))
+    # generators of prosody know silence, and how people stand in it
+    tells_silence = weights.info.audio_input.features == "prosody"
+    return postprocess.finish(
+        motion,
+        seconds,
+        own=weights.info.gains,
+        loop=tells_silence and not exact and not np.any(activity),
+        root=weights.info.root,
+        intensity=intensity,
+        activity=None if tells_silence else activity,
+        progress=progress.span(0.5, 1.0),
+    )

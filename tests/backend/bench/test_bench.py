@@ -50,7 +50,7 @@ def arguments(**given):
 
 def test_table_json_and_plot(folder, tmp_path, capsys, monkeypatch):
     """The whole command on the smallest weights; each measurement in its own process."""
-    monkeypatch.setattr("backend.models.weights.STARTER", folder)
+    monkeypatch.setattr("backend.models.description.STARTER", folder)
     out = tmp_path / "out"
     given = arguments(size=["starter"], seconds=[1.0], mode=["naive", "fast"], output=str(out), device="cpu")
     assert bench.main(given) == 0

@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 
 from backend.models.audio_input import AudioInput
 from backend.models.config import AUDIO_FEATURES
-from backend.models.weights import STARTER, Weights
+from backend.models.description import STARTER
+from backend.models.weights import Weights
 
 from .formula import values
 

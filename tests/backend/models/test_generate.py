@@ -6,8 +6,11 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from backend.models import codec, generate, threads
+from backend.models.audio_input import AudioInput
+from backend.models.config import PROSODY_FEATURES, PROSODY_VOICE
 from backend.models.generate import Engine, generate_codes, generate_many
 from backend.models.layers import window_starts
+from backend.models.sampling import Sampling
 from backend.models.threads import FreeThreads, choose, free_threads
 from backend.models.weights import Weights
 from sg_blender_addon.core.errors import Cancelled, UserError
@@ -117,6 +120,50 @@ def test_clips_side_by_side_are_clips_alone(small, exact):
     together = generate_many(small, clips, [1, 2, 3], exact=exact)
     for clip, seed, codes in zip(clips, [1, 2, 3], together, strict=True):
         assert_array_equal(codes, generate_codes(small, clip, seed=seed, exact=exact))
+
+
+def guided(small, guidance, seeds=(3,), **draw):
+    sampling = Sampling(0.9, 20, 0.95, guidance)
+    return generate_many(small, [speech(20 + seed) for seed in seeds], list(seeds), sampling=sampling, **draw)
+
+
+def test_guidance_of_one_changes_nothing_and_more_changes_only_its_part(small):
+    plain = guided(small, (1.0, 1.0))[0]
+    assert_array_equal(plain, guided(small, (1.0, 1.000001))[0])
+    strong = guided(small, (4.0, 1.0))[0]
+    assert not np.array_equal(strong[0, 0], plain[0, 0])
+
+
+def test_guidance_is_the_voices_difference_in_the_logits(small):
+    """Step by step: the logits with the voice, moved away from those without it, by so much."""
+    audio, guidance = speech(10), (3.0, 2.0)
+    sampling = Sampling(0.0, 0, 1.0, guidance)
+    found = generate_many(small, [audio], [0], sampling=sampling)[0][:, 0]
+    heard = torch.from_numpy(small.prepare_audio(audio))
+    codes = torch.zeros(2, 10, dtype=torch.long)
+    codes[:, 0] = torch.tensor(small.info.start_tokens)
+    with torch.inference_mode():
+        for step in range(9):
+            rows = heard[None, 1 : step + 2]
+            told = small.level0(rows, codes[:1, : step + 1], codes[1:, : step + 1])
+            untold = small.level0(torch.zeros_like(rows), codes[:1, : step + 1], codes[1:, : step + 1])
+            for part, g in enumerate(guidance):
+                logits = untold[part][0, -1] + g * (told[part][0, -1] - untold[part][0, -1])
+                codes[part, step + 1] = logits.argmax()
+    assert_array_equal(found, codes.numpy())
+
+
+def test_guided_clips_side_by_side_are_clips_alone(small):
+    together = guided(small, (2.0, 3.0), seeds=(1, 5, 9))
+    for seed, codes in zip((1, 5, 9), together, strict=True):
+        assert_array_equal(codes, guided(small, (2.0, 3.0), seeds=(seed,))[0])
+
+
+def test_posture_and_manner_are_told_without_the_voice_too():
+    rows = np.ones((3, PROSODY_FEATURES), np.float32)
+    silenced = generate.without_voice(rows, AudioInput(features="prosody"))
+    assert np.all(silenced[:, :PROSODY_VOICE] == 0) and np.all(silenced[:, PROSODY_VOICE:] == 1) and rows.min() == 1
+    assert np.all(generate.without_voice(np.ones((3, 437), np.float32), AudioInput()) == 0)
 
 
 def test_cancel_stops_between_tokens(small):

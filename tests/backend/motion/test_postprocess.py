@@ -88,6 +88,42 @@ def test_inverse_kinematics_reaches_its_target() -> None:
         assert rot.angle(rot.mul(rot.inverse(foot_planting.chain(moved, leg)[4]), foot)).max() < 1e-6
 
 
+def test_hips_are_where_the_legs_put_them() -> None:
+    """A body that sways and bends its knees over standing feet: its path follows from the legs to a millimetre."""
+    motion = standing_sway(20.0)
+    path = foot_planting.root_over_feet(motion)
+    away = path - motion.root_positions
+    assert np.abs(away - away.mean(axis=0)).max() < 0.1 and motion.root_positions[:, 0].std() > 3
+    blind = replace(motion, root_positions=np.zeros_like(motion.root_positions))
+    assert np.array_equal(path, foot_planting.root_over_feet(blind)), "its own path is not read"
+
+
+def standing_sway(seconds: float) -> Motion:
+    """Hips that go from foot to foot, up and down; the legs are solved for feet that stand."""
+    frames = round(seconds * 60)
+    t = np.arange(frames) / 60
+    motion = Motion.rest(canonical(), frames, 60.0)
+    path = np.stack([5 * np.sin(0.9 * t), -2 + np.cos(1.3 * t), 2 * np.sin(0.5 * t)], axis=1)
+    moved = replace(motion, root_positions=motion.root_positions + path)
+    rotations = moved.rotations.copy()
+    for leg in foot_planting.legs(motion.skeleton):
+        _, _, ankle, _, foot = foot_planting.chain(motion, leg)
+        rotations[:, [leg.hip, leg.knee, leg.foot]] = foot_planting.solve(moved, leg, ankle, foot)
+    return replace(moved, rotations=rotations)
+
+
+@pytest.mark.parametrize("root", ["legs", "displacement"])
+def test_an_idle_can_be_repeated(root: str) -> None:
+    motion = restless(20.0)
+    looped = postprocess.finish(restless(20.0), 20.0, root=root, loop=True)
+    arms = [j for j, name in enumerate(looped.skeleton.names) if name not in LOWER_BODY]
+    assert np.abs(looped.rotations[-1, arms] - looped.rotations[0, arms]).max() < 1e-3
+    assert np.abs(motion.root_positions[-1] - motion.root_positions[0]).max() > 2
+    assert np.abs(looped.root_positions[-1] - looped.root_positions[0]).max() < 1.0
+    speeds = np.linalg.norm(np.diff(looped.root_positions, axis=0), axis=1) * 60
+    assert speeds[-120:].max() < 4 * np.median(speeds), "it goes back without haste"
+
+
 def test_root_never_drifts_away() -> None:
     motion = restless(600.0, drift=3.0)  # 30 m in ten minutes
     root = postprocess.bound_root(motion.root_positions, motion.skeleton.offsets[0], 60.0)
@@ -113,6 +149,20 @@ def test_intensity_scales_the_upper_body_only(gain: float) -> None:
 
     ratio = movement(scaled) / movement(motion)
     assert (ratio < 1) == (gain < 1) and (ratio > 1) == (gain > 1)
+
+
+def test_a_joints_own_gain_scales_it_and_hips_leave_the_thighs_where_they_are() -> None:
+    motion = restless(10.0)
+    scaled = replace(motion, rotations=motion.rotations.copy())
+    postprocess.scale_amplitude(scaled, np.ones(600), own={"Hips": 2.0, "Head": 3.0, "LeftLeg": 5.0})
+    names = motion.skeleton.names
+    for name, gain in (("Hips", 2.0), ("Spine", 1.0), ("LeftLeg", 1.0)):
+        j = [names.index(name)]
+        mean, before = postprocess.deviations(motion.rotations[:, j], 60.0)
+        after = rot.to_rotation_vector(rot.mul(rot.inverse(mean), scaled.rotations[:, j]))
+        assert np.allclose(after, gain * before, atol=1e-6), name
+    before, after = (m.forward_kinematics()[1][:, names.index("LeftUpLeg")] for m in (motion, scaled))
+    assert np.degrees(rot.angle(rot.mul(rot.inverse(before), after))).max() < 0.01
 
 
 def test_long_silence_is_calm_and_short_pauses_are_not() -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from backend.models.codec import encode_motion
-from backend.models.weights import STARTER, Weights
+from backend.models.description import STARTER
+from backend.models.weights import Weights
 from backend.motion.rhythm import decode
 from backend.reference.bank import FILE, load_bank, to_bytes
 from backend.reference.bank_library import FOLDER, write_bank_library
