@@ -61,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     )
     measured.add_argument("--weights", action="append", default=[], help="weights folder; may be given several times")
     measured.add_argument("--name", action="append", default=[], help="heading for each of the weights")
+    measured.add_argument(
+        "--pieces", type=float, action="append", default=[], metavar="SECONDS",
+        help="measure the weights also on the recordings cut into pieces of this length; may be given several times",
+    )  # fmt: skip
     measured.add_argument("--guide", type=Path, default=table.GUIDE)
     return top
 
@@ -83,8 +87,14 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 def run_prepare(recipe: Recipe, args: argparse.Namespace, device: torch.device) -> None:
     if not recipe.motion or not recipe.speech:
         raise UserError("A motion folder and at least one speech folder are needed.", hint="--motion DIR --speech DIR")
+    if args.resume and prepare.is_made(recipe.folder("set"), recipe.prepare, recipe.sampling.audio_input.features):
+        print(f"{recipe.folder('set')} is kept.")
+        return
     if distributed.is_main():
-        made = prepare.prepare(recipe.motion, recipe.speech, recipe.folder("set"), recipe.prepare, print)
+        made = prepare.prepare(
+            recipe.motion, recipe.speech, recipe.folder("set"), recipe.prepare, print,
+            recipe.sampling.audio_input.features,
+        )  # fmt: skip
         print(f"{made['seconds'] / 60:.1f} minutes in {len(made['clips'])} clips -> {recipe.folder('set')}")
     distributed.barrier()
 
@@ -125,7 +135,9 @@ def run_table(args: argparse.Namespace) -> int:
     names = args.name or [Path(folder).name for folder in args.weights]
     if len(names) != len(args.weights):
         raise UserError("Each of the weights needs a name.", hint="Give --name as often as --weights.")
-    for name, about in table.columns(args.recordings, args.motion, list(zip(names, args.weights, strict=True))):
+    for name, about in table.columns(
+        args.recordings, args.motion, list(zip(names, args.weights, strict=True)), args.pieces
+    ):
         print(f"{name}: {about}")
     table.write(args.guide)
     print(args.guide)

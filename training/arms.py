@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from backend.motion.posture_plan import CHANGE, Resting
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
@@ -29,42 +30,10 @@ _ECHO = (0.4, 0.7)  # share of a one-handed gesture that the other hand does too
 _RAISED_CM = 35.0  # a gesture of this size has the whole arm
 _GRIP = 6.0  # degrees a finger's joints close where a hold is renewed
 _FINGERS = {"Index": 0.7, "Middle": 1.0, "Ring": 1.1, "Pinky": 1.2}  # of it
-_CHANGE = 1.15  # seconds from one rest to another
 _LIFT, _FORWARD = 0.26, 0.24  # degrees of clavicle per degree of upper arm: the shoulder's rhythm, less what clips have
 
 
-@dataclass(frozen=True, eq=False)
-class Resting:
-    """Which rest the arms go back to, from when; seconds."""
-
-    at: float
-    rest: Rest
-
-
-def rest_plan(
-    spans: Sequence[tuple[float, float]], rests: Sequence[Rest], manner: Manner, rng: np.random.Generator
-) -> list[Resting]:
-    """A speaker has a few rests and goes from one to another: the next one is taken as the hands come down."""
-    own = _own_rests(rests, manner, rng)
-    rows = [Resting(-np.inf, own[0])]
-    long = [span for span in spans if span[1] - span[0] > 2.5]
-    for a, _ in long:
-        if a > 2.0:
-            others = [r for r in own if r.name != rows[-1].rest.name]
-            if others and rng.random() < 0.85:
-                rows.append(Resting(a - 1.1, others[int(rng.integers(len(others)))]))
-    return rows
-
-
-def _own_rests(rests: Sequence[Rest], manner: Manner, rng: np.random.Generator) -> list[Rest]:
-    """Up to six rests that suit a manner, in a random order."""
-    weights = np.array([np.exp(-(((r.formal - manner.formality) / 0.4) ** 2)) for r in rests])
-    count = min(6, len(rests))
-    chosen = rng.choice(len(rests), size=count, replace=False, p=weights / weights.sum())
-    return [rests[int(i)] for i in chosen]
-
-
-def lay_rests(rotations: Floats, rows: Sequence[Resting], times: Floats) -> dict[str, Floats]:
+def lay_rests(rotations: Floats, rows: Sequence[Resting[Rest]], times: Floats) -> dict[str, Floats]:
     """Set the arms of `rotations` to their rests in place; returns per side how held it is there (F,)."""
     held = {}
     for side in SIDES:
@@ -73,7 +42,7 @@ def lay_rests(rotations: Floats, rows: Sequence[Resting], times: Floats) -> dict
         touch = np.full(len(times), float(rows[0].rest.held))
         for row in rows[1:]:
             begin = int(np.searchsorted(times, row.at))
-            share = minimum_jerk((times[begin:] - row.at) / _CHANGE)
+            share = minimum_jerk((times[begin:] - row.at) / CHANGE)
             goal = np.broadcast_to(row.rest.arms[side], pose[begin:].shape)
             pose[begin:] = rot.slerp(pose[begin:], goal, np.repeat(share[:, None], len(joints), axis=1))
             touch[begin:] += share * (float(row.rest.held) - touch[begin:])
@@ -245,18 +214,6 @@ def help_with_clavicle(rotations: Floats, side: str, free: Floats, lifted: Float
     smooth = gaussian_filter1d(vector * _DEG * (0.8 + 0.2 * manner.liveliness), 2.0, axis=0, mode="nearest")
     k = canonical().index(side + "Shoulder")
     rotations[:, k] = rot.mul(rot.from_rotation_vector(smooth), rotations[:, k])
-
-
-def hand_in_chest(rotations: Floats, side: str) -> Floats:
-    """Hand path (F, 3), cm, from the chest joint and in its frame."""
-    skeleton = canonical()
-    place = np.zeros((len(rotations), 3))
-    world = rot.identity(len(rotations))
-    for name in ("Shoulder", "Arm", "ForeArm", "Hand"):
-        j = skeleton.index(side + name)
-        place = place + rot.rotate(world, skeleton.offsets[j])
-        world = rot.mul(world, rotations[:, j])
-    return place
 
 
 def beats_of(

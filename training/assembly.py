@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from backend.motion import posture_plan
+from backend.motion.posture_plan import Leg, Resting, Span, rest_changes
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
@@ -23,10 +25,10 @@ from training.contact import keep_out
 from training.legs import plant
 from training.life import Idle, Posture, Shift, Talk
 from training.motion_folder import FPS
-from training.plan import Placed, make_plan, tracks
+from training.plan import Placed, Plan, make_plan, tracks
 from training.prosody import Prosody
 from training.stance import Stance, stand
-from training.units import TRUNK_JOINTS, Unit, arm_joints, trunk_joints
+from training.units import TRUNK_JOINTS, Unit, arm_joints, hand_in_chest, trunk_joints
 from training.vocabulary import Rest
 
 _NECK = (0.25, 0.25, 0.5)  # of the head's turn, by neck, upper neck and head
@@ -48,9 +50,24 @@ class Stock:
     talks: Sequence[Talk] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """Motion, and what was planned for the whole clip (`backend.motion.posture_plan`)."""
+
+    motion: Motion
+    legs: Sequence[Leg]
+    quiet: Sequence[Span]
+    changes: Sequence[Resting[Rest]]
+    manner: Manner
+
+    def rows(self, count: int) -> Floats:
+        """What generators are told of it at each of `count` tokens."""
+        return posture_plan.rows(self.legs, self.quiet, self.changes, self.manner, count)
+
+
 def assemble(
     prosody: Prosody, stock: Stock, frames: int, rng: np.random.Generator, manner: Manner | None = None
-) -> Motion:
+) -> Assembled:
     """Motion of `frames` frames at 60 fps for a clip of speech; calm where nobody speaks."""
     manner = manner or Manner()
     times = np.arange(frames) / FPS
@@ -60,7 +77,8 @@ def assemble(
     breath = trunk.breath_curve(prosody, times, rng)
     sway, hip_sway = trunk.idle_track(stock.idles, frames, rng)
     rotations = np.tile(posture.pose, (frames, 1, 1))
-    holding = _move_arms(rotations, prosody, plan.placed, plan.rests, stock, sway, times, manner, rng)
+    changes = rest_changes(plan.rests, stock.rests, manner, rng)
+    holding = _move_arms(rotations, prosody, plan, changes, sway, times, manner, rng)
     lift = trunk.shrug_curve(plan.placed, times, manner, rng)
     for side in SIDES:
         arms.help_with_clavicle(rotations, side, 1 - holding[side], lift + 1.5 * breath, manner)
@@ -68,31 +86,30 @@ def assemble(
     hips = stance.hips + hips + hip_sway * [1.0, 0.0, 1.0]
     motion = _smooth(Motion(FPS, canonical(), hips, rotations))
     ankles, soles = ({s: feet[k] for s, feet in stance.feet.items()} for k in (0, 1))
-    return keep_out(plant(motion, ankles, soles))
+    return Assembled(keep_out(plant(motion, ankles, soles)), stance.legs, plan.quiet, changes, manner)
 
 
 def _move_arms(
     rotations: Floats,
     prosody: Prosody,
-    plan: Sequence[Placed],
-    spans: Sequence[tuple[float, float]],
-    stock: Stock,
+    plan: Plan,
+    changes: Sequence[Resting[Rest]],
     sway: Floats,
     times: Floats,
     manner: Manner,
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
     """Rests, idling, gestures and beats of both arms, in place; returns how far each holds on to something (F,)."""
-    held = arms.lay_rests(rotations, arms.rest_plan(spans, stock.rests, manner, rng), times)
-    long = [span for span in spans if span[1] - span[0] > _QUIET]
-    beats = arms.beats_of(prosody, [p.emphasis for p in plan], long)
+    held = arms.lay_rests(rotations, changes, times)
+    long = [span for span in plan.rests if span[1] - span[0] > _QUIET]
+    beats = arms.beats_of(prosody, [p.emphasis for p in plan.placed], long)
     holding = {}
-    for side, rows in tracks(plan).items():
+    for side, rows in tracks(plan.placed).items():
         joints = list(arm_joints(side))
         alive = np.repeat((1 - held[side])[:, None], len(joints), axis=1)
         own = rot.slerp(rot.identity(*sway[:, joints].shape[:-1]), sway[:, joints], alive)
         rotations[:, joints] = rot.mul(rotations[:, joints], own)
-        arms.lay_echo(rotations, side, plan, 1 - held[side], times, manner, rng)
+        arms.lay_echo(rotations, side, plan.placed, 1 - held[side], times, manner, rng)
         raised = arms.lay_arm(rotations, side, rows, times)
         holding[side] = np.maximum(held[side] * (1 - np.minimum(2 * raised, 1)), arms.self_touch(rows, times))
         arms.add_beats(rotations, side, raised, holding[side], beats, times, manner, rng)
@@ -123,7 +140,7 @@ def _move_trunk(
         share = np.repeat((_TALK_SHARE * manner.liveliness * _busy(spans, times))[:, None], len(TRUNK_JOINTS), axis=1)
         share[:, 4:] = 0.0  # the head has its own reasons
         turns = rot.mul(turns, rot.slerp(rot.identity(*talk.shape[:-1]), talk, np.clip(share, 0, 1)))
-    pelvis, chest = trunk.follow_arms({s: arms.hand_in_chest(rotations, s) for s in SIDES})
+    pelvis, chest = trunk.follow_arms({s: hand_in_chest(rotations, s) for s in SIDES})
     settled = trunk.mark_stresses(prosody, plan, spans, times, manner, rng)
     pelvis, chest = pelvis + settled[0], chest + settled[1]
     chest = chest - pelvis * [0.6, 0.35, 0.75]  # the trunk bends back over the pelvis

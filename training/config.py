@@ -28,7 +28,7 @@ class Optimisation:
     milestones: tuple[float, ...] = ()
     weight_decay: float = 0.01
     clip: float = 1.0
-    bf16: bool = False
+    bf16: bool = False  # where the device multiplies it natively; float32 elsewhere
     checkpoint_every: int = 500
     average: float = 0.0  # decay of the running average of the parameters that is kept (0: the last ones)
 
@@ -48,6 +48,7 @@ class TokenizerRecipe:
     acceleration: float = 1.0
     body_weight: float = 3.0
     hands_weight: float = 2.0
+    places: float = 0.0  # how much the places of ankles, wrists and head count, per dm (0: the reference)
     weigh_by_motion: float = 0.5  # 0: every standardised column counts the same (the reference)
     optimisation: Optimisation = field(default_factory=Optimisation)
 
@@ -58,7 +59,9 @@ class GeneratorRecipe:
 
     The noise settings keep a model trained on assembled motion and few voices from leaning on any single feature:
     `audio_noise` in standard deviations, `rhythm_dropout` the chance that a window's tempogram is hidden,
-    `token_dropout` the chance that a past token is replaced by a random one. `change_weight` is level 0's.
+    `token_dropout` the chance that a past token is replaced by a random one. Of generators that hear prosody
+    `voice_dropout` is the chance that a window is without any voice (for guidance) and `words_dropout` that it is
+    without words. `change_weight` is level 0's.
     """
 
     width: int = 192
@@ -69,6 +72,8 @@ class GeneratorRecipe:
     audio_noise: float = 0.15
     rhythm_dropout: float = 0.3
     token_dropout: float = 0.12
+    voice_dropout: float = 0.0
+    words_dropout: float = 0.0
     change_weight: float = 1.0  # level 0: how much more a token counts that differs from the one before it
     smoothing: float = 0.02
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -83,7 +88,11 @@ class SamplingRecipe:
     top_p: float = 0.95
     lookahead: int = 0  # tokens that the generators hear ahead; they are trained so
     frame_sigma: float = 0.0  # frames; of the Gaussian over decoded motion, see WeightsInfo
-    audio_input: AudioInput = field(default_factory=AudioInput)  # of the audio features; they are trained so
+    guidance_body: float = 1.0  # see WeightsInfo; needs `voice_dropout`
+    guidance_hands: float = 1.0
+    restore_amplitude: bool = False  # give back what decoding takes from the trunk, see `export.lost_amplitude`
+    root: str = "displacement"  # where the hips' path comes from, see WeightsInfo
+    audio_input: AudioInput = field(default_factory=AudioInput)  # what the generators hear; they are trained so
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from backend.models.audio_input import AudioInput
-from backend.models.config import AUDIO_FEATURES, FRAMES_PER_TOKEN
+from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
 from backend.models.weights import prepared
@@ -34,7 +34,7 @@ class ClipSpan:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """vectors (8 T, 219) and audio (T, 437), both standardised float32; clips do not overlap. Vectors are clipped."""
+    """vectors (8 T, 219) and audio (T, n), both standardised float32; clips do not overlap. Vectors are clipped."""
 
     vectors: Tensor
     audio: Tensor
@@ -55,7 +55,7 @@ class TrainingSet:
                 f"There is no training set in {folder}.", hint="Run `python -m training prepare` first.", code="no_data"
             ) from error
         body = Scaler.from_json(description["body_scaler"], WIDTH, "body")
-        sound = Scaler.from_json(description["audio_scaler"], AUDIO_FEATURES, "audio")
+        sound = Scaler.from_json(description["audio_scaler"], audio.shape[1], "audio")
         spans = tuple(
             ClipSpan(c["start"], c["start"] + c["tokens"], c["silent"], c["held_out"]) for c in description["clips"]
         )
@@ -70,7 +70,7 @@ class TrainingSet:
         )
 
     def with_audio_input(self, audio_input: AudioInput, lookahead: int) -> TrainingSet:
-        """The same set with the audio of each clip as generators hear it (`backend.models.weights.heard`)."""
+        """The same set with the audio of each clip as generators hear it (`backend.models.weights.prepared`)."""
         rows = (self.audio[c.start : c.end].numpy().copy() for c in self.clips)
         return replace(self, audio=torch.cat([torch.from_numpy(prepared(r, audio_input, lookahead)) for r in rows]))
 
@@ -115,3 +115,11 @@ class Sampler:
             self.queue = np.concatenate([self.queue, self.generator.permutation(self.starts)])
         chosen, self.queue = self.queue[: self.batch], self.queue[self.batch :]
         return torch.from_numpy(chosen)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next batches depend on, as plain data and tensors."""
+        return {"queue": torch.from_numpy(self.queue.copy()), "generator": self.generator.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.queue = state["queue"].numpy().copy()
+        self.generator.bit_generator.state = state["generator"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -60,6 +61,14 @@ def mean(value: Tensor) -> Tensor:
         dist.all_reduce(value)
         value /= world_size()
     return value
+
+
+def gathered(value: Any) -> list[Any]:
+    """The values of all processes, by rank."""
+    values = [value] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(values, value)
+    return values
 
 
 def barrier() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
@@ -24,14 +25,14 @@ from backend.models.config import FRAMES_PER_TOKEN, TOKENS_PER_SECOND
 from backend.models.layout import to_motion
 from backend.models.weights import Weights
 from backend.motion import postprocess, rhythm
-from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.progress import Progress
 from training import fine, generator, measures
 from training.codes import load_codes
 from training.config import Recipe
 from training.data import ClipSpan, TrainingSet
-from training.export import parameters, size_on_disk, write_json
+from training.export import RECORDS, parameters, size_on_disk, write_json
 from training.prosody import Accent, Phrase, Prosody
 
 MOST_CLIPS = 12
@@ -44,9 +45,14 @@ def clip_motion(data: TrainingSet, clip: ClipSpan) -> Motion:
     return to_motion(data.body_scaler.restore(rows))
 
 
-def clip_audio(data: TrainingSet, clip: ClipSpan) -> Floats:
-    """Raw features of a clip."""
-    return data.audio_scaler.restore(data.audio[clip.start : clip.end].numpy())
+def clip_codes(weights: Weights, recipe: Recipe, data: TrainingSet, index: int, seed: int) -> npt.NDArray[np.int64]:
+    """Codes (2, 4, T) generated for the voice of a clip, in its speaker's manner."""
+    clip, how = data.clips[index], recipe.sampling
+    rows = data.audio_scaler.restore(data.audio[clip.start : clip.end].numpy())
+    rows = rows[:, how.audio_input.voice]  # posture is planned anew
+    manner = Manner.from_json(data.about["clips"][index].get("manner", {}))
+    sampling = rhythm.Sampling(seed, how.temperature, how.top_k, how.top_p, manner=manner)
+    return rhythm.sample_codes(weights, rows.astype(np.float32), sampling, Progress())
 
 
 def clip_prosody(data: TrainingSet, index: int) -> Prosody:
@@ -117,15 +123,12 @@ def likelihoods(weights: Weights, data: TrainingSet, codes: torch.Tensor) -> dic
 def generated(weights: Weights, recipe: Recipe, data: TrainingSet, clips: Sequence[int]) -> dict[str, Any]:
     """Generated and assembled motion of the same speech, as columns of the yardstick's table."""
     pieces: dict[str, list[Piece]] = {"generated": [], "finished": [], "assembled": []}
-    how = recipe.sampling
     for i in tqdm(clips, desc="generating", unit="clip"):
         clip, speech = data.clips[i], clip_speech(data, i)
-        sampling = rhythm.Sampling(i, how.temperature, how.top_k, how.top_p)
-        codes = rhythm.sample_codes(weights, clip_audio(data, clip).astype(np.float32), sampling, Progress())
-        raw = rhythm.decode(weights, codes)
+        raw = rhythm.decode(weights, clip_codes(weights, recipe, data, i, i))
         motions = {
             "generated": raw,
-            "finished": postprocess.finish(raw, raw.seconds),
+            "finished": postprocess.finish(raw, raw.seconds, root=weights.info.root, own=weights.info.gains),
             "assembled": clip_motion(data, clip),
         }
         for name, motion in motions.items():
@@ -161,6 +164,7 @@ def evaluate(recipe: Recipe) -> dict[str, Any]:
     }
     folder = Path(recipe.work)
     write_json(folder / "evaluation.json", result)
+    write_json(Path(recipe.out) / RECORDS / "evaluation.json", result)
     draw(weights, recipe, data, clips[0], folder / "evaluation.png")
     return result
 
@@ -173,13 +177,7 @@ def draw(weights: Weights, recipe: Recipe, data: TrainingSet, index: int, path: 
     import matplotlib.pyplot as plt
 
     clip, prosody = data.clips[index], clip_prosody(data, index)
-    how = recipe.sampling
-    codes = rhythm.sample_codes(
-        weights,
-        clip_audio(data, clip).astype(np.float32),
-        rhythm.Sampling(1, how.temperature, how.top_k, how.top_p),
-        Progress(),
-    )
+    codes = clip_codes(weights, recipe, data, index, 1)
     figure, axes = plt.subplots(2, 1, figsize=(14, 7), sharex=True)
     motions = {"assembled": clip_motion(data, clip), "generated": rhythm.decode(weights, codes)}
     for axis, (name, motion) in zip(axes, motions.items(), strict=True):

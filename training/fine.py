@@ -22,8 +22,11 @@ def folder(level: int) -> str:
     return f"fine{level}"
 
 
-def sizes(how: GeneratorRecipe, level: int) -> FineConfig:
-    return FineConfig(level, how.width, how.heads, how.layers, 4 * how.width, codes=how.codes, dropout=how.dropout)
+def sizes(how: GeneratorRecipe, level: int, audio: int) -> FineConfig:
+    """audio: how many numbers the generators are told per token."""
+    return FineConfig(
+        level, how.width, how.heads, how.layers, 4 * how.width, audio=audio, codes=how.codes, dropout=how.dropout
+    )
 
 
 def train(
@@ -31,9 +34,8 @@ def train(
 ) -> Fine:
     how = recipe.fine
     data = data.with_audio_input(recipe.sampling.audio_input, recipe.sampling.lookahead)
-    hidden = torch.from_numpy(recipe.sampling.audio_input.hidden).to(device)
     torch.manual_seed(recipe.seed + 1 + level)
-    model = Fine(sizes(how, level)).to(device)
+    model = Fine(sizes(how, level, recipe.sampling.audio_input.width)).to(device)
     starts = data.windows(WINDOW, FRAMES_PER_TOKEN, held_out=False)
     sampler = Sampler(starts, how.optimisation.batch, recipe.seed + level, distributed.rank(), distributed.world_size())
     held_out = held_out_batch(data, codes, WINDOW, device)
@@ -41,7 +43,7 @@ def train(
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
         batch, audio = batch_of(data, codes, sampler(), WINDOW, device)
         below = scramble(batch[:, :level], how)
-        body, hands = wrapped(roughen(audio, how, hidden), below[0], below[1])
+        body, hands = wrapped(roughen(audio, how, recipe.sampling.audio_input), below[0], below[1])
         losses = {
             "body": cross_entropy(body, batch[0, level], how.smoothing),
             "hands": cross_entropy(hands, batch[1, level], how.smoothing),
@@ -51,7 +53,7 @@ def train(
             losses["held_out"] = torch.stack(likelihood(model, *held_out)).mean()
         return losses
 
-    trainer = Trainer(model, how.optimisation, recipe.folder(folder(level)), recipe, recipe.seed + level)
+    trainer = Trainer(model, how.optimisation, recipe.folder(folder(level)), recipe, recipe.seed + level, sampler)
     kept = trainer.run(loss, resume=resume)
     assert isinstance(kept, Fine)
     return kept
@@ -68,6 +70,6 @@ def likelihood(model: Fine, batch: Tensor, audio: Tensor) -> tuple[Tensor, Tenso
 
 
 def trained(recipe: Recipe, level: int) -> Fine:
-    model = Fine(sizes(recipe.fine, level))
+    model = Fine(sizes(recipe.fine, level, recipe.sampling.audio_input.width))
     model.load_state_dict(kept_state(load_checkpoint(recipe.folder(folder(level)))))
     return model.eval()

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor, nn
 
+from backend.models.audio_input import AudioInput
 from backend.models.config import AUDIO_FEATURES, FRAMES_PER_TOKEN, Level0Config
 from backend.models.generator import Level0
+from backend.speech.prosody import SOUND
 from training import distributed
 from training.config import GeneratorRecipe, Recipe
 from training.data import Sampler, TrainingSet, gather
@@ -22,22 +24,32 @@ RHYTHM = slice(53, AUDIO_FEATURES)  # the tempogram's columns
 _HELD_OUT_EVERY, _HELD_OUT_WINDOWS = 100, 256
 
 
-def sizes(how: GeneratorRecipe) -> Level0Config:
+def sizes(how: GeneratorRecipe, audio: int) -> Level0Config:
+    """audio: how many numbers the generators are told per token."""
     return Level0Config(
-        how.width, how.heads, how.layers, how.layers, 4 * how.width, codes=how.codes, dropout=how.dropout
+        how.width, how.heads, how.layers, how.layers, 4 * how.width, audio=audio, codes=how.codes, dropout=how.dropout
     )
 
 
-def roughen(audio: Tensor, how: GeneratorRecipe, hidden: Tensor) -> Tensor:
-    """Noise on what is heard; in some windows no tempogram (it knows each training clip by heart).
+def roughen(audio: Tensor, how: GeneratorRecipe, audio_input: AudioInput) -> Tensor:
+    """Rows (B, t, n) with noise, some windows without tempogram (it knows each training clip by heart), without words,
+    or without any voice. What is not heard, and nothing (0 of what is sparse), stays so."""
+    rough = audio + how.audio_noise * torch.randn_like(audio)
+    if audio_input.features == "reference":
+        dropped = _chance(audio, how.rhythm_dropout)
+        rough[..., RHYTHM] = torch.where(dropped, 0.0, rough[..., RHYTHM])
+        rough[..., torch.from_numpy(audio_input.hidden).to(audio.device)] = 0.0
+        rough[..., -1] = 0.0  # the pinned column stays pinned
+        return rough
+    rough = torch.where(audio == 0.0, 0.0, rough)
+    rough[..., SOUND : audio_input.voice.stop] *= ~_chance(audio, how.words_dropout)
+    rough[..., audio_input.voice] *= ~_chance(audio, how.voice_dropout)
+    return rough
 
-    hidden (437,) bool: features that are never heard."""
-    audio = audio + how.audio_noise * torch.randn_like(audio)
-    dropped = torch.rand(len(audio), 1, 1, device=audio.device) < how.rhythm_dropout
-    audio[..., RHYTHM] = torch.where(dropped, 0.0, audio[..., RHYTHM])
-    audio[..., hidden] = 0.0
-    audio[..., -1] = 0.0  # the pinned column stays pinned
-    return audio
+
+def _chance(audio: Tensor, share: float) -> Tensor:
+    """(B, 1, 1) bool: True for that share of the windows."""
+    return torch.rand(len(audio), 1, 1, device=audio.device) < share
 
 
 def scramble(codes: Tensor, how: GeneratorRecipe) -> Tensor:
@@ -65,7 +77,7 @@ def change_weights(batch: Tensor, how: GeneratorRecipe) -> Tensor:
 def batch_of(
     data: TrainingSet, codes: Tensor, frames: Tensor, tokens: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Codes (2, levels, B, tokens) and audio (B, tokens, 437) of windows that start at `frames`."""
+    """Codes (2, levels, B, tokens) and audio (B, tokens, n) of windows that start at `frames`."""
     at = torch.div(frames, FRAMES_PER_TOKEN, rounding_mode="floor")
     index = at[:, None] + torch.arange(tokens)
     return codes[:, :, index].to(device), gather(data.audio, at, tokens).to(device)
@@ -74,9 +86,8 @@ def batch_of(
 def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device, *, resume: bool = False) -> Level0:
     how = recipe.generator
     data = data.with_audio_input(recipe.sampling.audio_input, recipe.sampling.lookahead)
-    hidden = torch.from_numpy(recipe.sampling.audio_input.hidden).to(device)
     torch.manual_seed(recipe.seed + 1)
-    model = Level0(sizes(how)).to(device)
+    model = Level0(sizes(how, recipe.sampling.audio_input.width)).to(device)
     starts = data.windows(WINDOW + 1, FRAMES_PER_TOKEN, held_out=False)
     sampler = Sampler(starts, how.optimisation.batch, recipe.seed, distributed.rank(), distributed.world_size())
     held_out = held_out_batch(data, codes, WINDOW + 1, device)
@@ -84,7 +95,7 @@ def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
         batch, audio = batch_of(data, codes, sampler(), WINDOW + 1, device)
         past = scramble(batch[:, 0, :, :-1], how)
-        body, hands = wrapped(roughen(audio[:, 1:], how, hidden), past[0], past[1])
+        body, hands = wrapped(roughen(audio[:, 1:], how, recipe.sampling.audio_input), past[0], past[1])
         losses = {
             name: cross_entropy(logits, part[:, 1:], how.smoothing, change_weights(part, how))
             for name, logits, part in zip(("body", "hands"), (body, hands), batch[:, 0], strict=True)
@@ -94,7 +105,7 @@ def train(recipe: Recipe, data: TrainingSet, codes: Tensor, device: torch.device
             losses["held_out"] = torch.stack(likelihood(model, *held_out)).mean()
         return losses
 
-    trainer = Trainer(model, how.optimisation, recipe.folder(FOLDER), recipe, recipe.seed)
+    trainer = Trainer(model, how.optimisation, recipe.folder(FOLDER), recipe, recipe.seed, sampler)
     kept = trainer.run(loss, resume=resume)
     assert isinstance(kept, Level0)
     return kept
@@ -120,6 +131,6 @@ def likelihood(model: Level0, batch: Tensor, audio: Tensor) -> tuple[Tensor, Ten
 
 
 def trained(recipe: Recipe) -> Level0:
-    model = Level0(sizes(recipe.generator))
+    model = Level0(sizes(recipe.generator, recipe.sampling.audio_input.width))
     model.load_state_dict(kept_state(load_checkpoint(recipe.folder(FOLDER))))
     return model.eval()

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
+from backend.models.kernels import multiplies_bf16
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.files import replacing
 from training import distributed
 from training.config import Optimisation, to_plain
+from training.data import Sampler
 
 Losses = dict[str, Tensor]
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 @dataclass
@@ -65,12 +67,18 @@ class Trainer:
     """Runs `loss(model, moment)` to the end of the recipe.
 
     loss: returns named scalars; "loss" is minimised, the rest is shown and logged. extra: more state to keep (codebook
-    sums). Log lines go to `log.jsonl`, the state to `checkpoint.pt` in `folder`, the recipe beside them.
+    sums). Log lines go to `log.jsonl`, the state to `checkpoint.pt` in `folder`, the recipe beside them. The state
+    holds everything that the next step depends on, `sampler` and the generator of random numbers included: on one
+    process a run that is cut anywhere and resumed ends with the same bits as one that is not (unless the recipe ends it
+    by `minutes`), and each of several processes goes on with its own share.
     """
 
-    def __init__(self, model: nn.Module, how: Optimisation, folder: Path, recipe: Any, seed: int) -> None:
-        self.model, self.how, self.folder = model, how, folder
+    def __init__(
+        self, model: nn.Module, how: Optimisation, folder: Path, recipe: Any, seed: int, sampler: Sampler | None = None
+    ) -> None:
+        self.model, self.how, self.folder, self.sampler = model, how, folder, sampler
         self.wrapped = distributed.wrap(model)
+        self.bf16 = how.bf16 and multiplies_bf16(next(model.parameters()).device)
         self.optimiser = make_optimiser(model, how)
         self.average = copy.deepcopy(model).requires_grad_(False) if how.average else None
         self.state = State()
@@ -98,7 +106,7 @@ class Trainer:
             losses = self._step(loss, share)
             self.state.elapsed = self._agreed(time.monotonic() - began)
             self.state.step += 1
-            if self.state.step % 25 == 0:
+            if self.state.step % 25 == 0 or self._share() >= 1.0:
                 self._report(losses, bar)
             if self.state.step % self.how.checkpoint_every == 0:
                 self._save(extra())
@@ -119,7 +127,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = peak * rate_at(share, self.state.step, self.how)
         device = next(self.model.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.how.bf16), _attention(device):
+        with torch.autocast(device, torch.bfloat16, enabled=self.bf16), _attention(device):
             losses = loss(self.wrapped, Moment(self.state.step, share))
         if not bool(torch.isfinite(losses["loss"])):
             raise UserError(
@@ -150,10 +158,11 @@ class Trainer:
         bar.n = min(100.0, round(100 * self._share(), 1))
         bar.set_postfix({k: f"{v:.3g}" for k, v in values.items()} | {"step": self.state.step})
         row = {"step": self.state.step, "seconds": round(self.state.elapsed, 1), **values}
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def _save(self, extra: dict[str, Any]) -> None:
+        processes = distributed.gathered(self._own_state())
         if distributed.is_main():
             data = {
                 "model": self.model.state_dict(),
@@ -162,6 +171,7 @@ class Trainer:
                 "average": self.average.state_dict() if self.average is not None else None,
                 "extra": extra,
                 "recipe": self.plain,
+                "processes": processes,
             }
             with replacing(self.folder / CHECKPOINT) as temporary:
                 torch.save(data, temporary)
@@ -178,6 +188,44 @@ class Trainer:
             self.average.load_state_dict(data["average"])
         self.state = State(**data["state"])
         restore(data["extra"])
+        self._restore_own(data.get("processes", []))
+        self._forget_log_after(self.state.step)
+
+    def _own_state(self) -> dict[str, Any]:
+        """What each process draws from: random numbers and windows."""
+        cuda = next(self.model.parameters()).device.type == "cuda"
+        return {
+            "random": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if cuda else None,
+            "sampler": self.sampler.state() if self.sampler else None,
+        }
+
+    def _restore_own(self, processes: list[dict[str, Any]]) -> None:
+        """Of as many processes as there were; any other number of them draws anew."""
+        if len(processes) != distributed.world_size():
+            return
+        own = processes[distributed.rank()]
+        torch.set_rng_state(own["random"])
+        if own["cuda"] is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(own["cuda"])
+        if self.sampler is not None and own["sampler"] is not None:
+            self.sampler.restore(own["sampler"])
+
+    def _forget_log_after(self, step: int) -> None:
+        """What was logged of steps that are made again."""
+        path = self.folder / LOG
+        if distributed.is_main() and path.is_file():
+            kept = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= step]
+            with replacing(path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
+def _step_of(line: str) -> float:
+    """Of a line of the log; infinity for one that a killed run left unfinished."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _attention(device: str) -> AbstractContextManager[None]:

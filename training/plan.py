@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from backend.motion.posture_plan import Span, quiet_spans
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.joint_groups import SIDES
@@ -22,7 +23,6 @@ from training.prosody import Accent, Phrase, Prosody
 from training.units import Unit
 
 LONGEST_HOLD = 1.5  # seconds after a stroke before the hand gives up waiting
-REST_SECONDS = (6.8, 9.2)  # from the last stroke's phrase: hands need over a second to come down
 _FIRST_STROKE = 0.45  # seconds into a clip: it begins at rest, and a hand needs time to rise
 _KEEP_UP = 0.9  # a phrase's first stroke nearer than this to the last one keeps the hand up
 _LATE, _FINAL = 0.03, -0.05  # seconds from the loudest instant to the apex; the latter for a phrase's last accent
@@ -57,10 +57,12 @@ class Placed:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Gestures in the order of their strokes, and the spans (start, end) in which the hands rest."""
+    """Gestures in the order of their strokes; the spans (start, end) in which the hands rest; and those in which they
+    were meant to while somebody talks."""
 
     placed: tuple[Placed, ...]
-    rests: tuple[tuple[float, float], ...]
+    rests: tuple[Span, ...]
+    quiet: tuple[Span, ...] = ()
 
 
 @dataclass
@@ -169,8 +171,9 @@ def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.r
         return Plan((), ())
     drafts = list[_Draft]()
     hands = _Hands(hands_wanted(manner, rng))
-    free, next_rest = _FIRST_STROKE, _until_rest(manner, rng) * float(rng.uniform(0.3, 1.0))
+    quiet = quiet_spans(prosody.spans, manner, rng)
     for phrase in prosody.phrases:
+        free = max((end for start, end in quiet if start < phrase.end), default=_FIRST_STROKE)
         if phrase.end < free or (phrase.end - phrase.start < 0.6 and rng.random() < 0.5):
             continue
         if rng.random() < 0.4:
@@ -182,17 +185,9 @@ def make_plan(prosody: Prosody, units: Sequence[Unit], manner: Manner, rng: np.r
             drafts.append(_draft(unit, accent, phrase, final, manner, rng))
             huge = accent.time if unit.size > _HUGE else hands.huge
             hands = _Hands(hands.wanted, unit.sides, (*hands.recent[-7:], unit.name), unit, accent.time, huge)
-        if phrase.end > next_rest:
-            free = phrase.end + float(rng.uniform(*REST_SECONDS))
-            next_rest = free + _until_rest(manner, rng)
     placed = [_place(drafts, i) for i in range(len(drafts))]
     touches = [u for u in units if u.self_touch]
-    return _with_touches(placed, touches, prosody.seconds, manner, rng)
-
-
-def _until_rest(manner: Manner, rng: np.random.Generator) -> float:
-    """Seconds of gesturing until somebody rests the hands while talking on."""
-    return float(rng.uniform(26, 48)) * (0.5 + 0.5 * manner.liveliness)
+    return replace(_with_touches(placed, touches, prosody.seconds, manner, rng), quiet=tuple(quiet))
 
 
 def _draft(unit: Unit, accent: Accent, phrase: Phrase, final: bool, manner: Manner, rng: np.random.Generator) -> _Draft:

@@ -1,8 +1,8 @@
 """From motion and speech folders to the training set.
 
-The set is a folder: `vectors.npy` (frames, 219) float32 raw motion vectors, `audio.npy` (tokens, 437) float32 raw
-features, 8 frames per token throughout, and `set.json` with the clips' token spans, the split, both scalers and what
-the set was made of. Clips of the "silent" kind have nobody speaking.
+The set is a folder: `vectors.npy` (frames, 219) float32 raw motion vectors, `audio.npy` (tokens, n) float32 raw
+features of the kind that the recipe's generators hear, 8 frames per token throughout, and `set.json` with the clips'
+token spans, the split, both scalers and what the set was made of. Clips of the "silent" kind have nobody speaking.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from backend.models.config import FRAMES_PER_TOKEN
 from backend.models.layout import WIDTH, to_vectors
+from backend.models.rest_place import RestPlace
 from backend.models.scaler import Scaler
 from backend.speech import features
+from backend.speech import prosody as speech_prosody
 from backend.speech.audio import Audio
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.errors import UserError
@@ -74,7 +76,7 @@ def stock_of(clips: Clips, config: PrepareConfig) -> Stock:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """vectors (8 T, 219), audio (T, 437), the prosody that the motion follows, and who moves."""
+    """vectors (8 T, 219), audio (T, n), the prosody that the motion follows, and who moves."""
 
     vectors: Floats
     audio: Floats
@@ -90,14 +92,22 @@ def somebody(rng: np.random.Generator) -> Manner:
     return Manner(**{k: float(np.clip(v, *limits(k))) for k, v in values.items()})
 
 
-def make_clip(clip: SpeechClip, stock: Stock, seed: int, manner: Manner | None = None) -> Made:
-    """Audio features and assembled motion of a clip."""
+def make_clip(
+    clip: SpeechClip, stock: Stock, seed: int, manner: Manner | None = None, hears: str = "reference"
+) -> Made:
+    """Assembled motion of a clip, and what generators are told with it (`AudioInput.features`)."""
     rng = np.random.default_rng(seed)
-    audio = features.extract(Audio.from_samples(clip.heard, RATE))
+    heard = Audio.from_samples(clip.heard, RATE)
+    count = features.rows(len(heard.low))
     prosody = analyse(clip.clean, clip.words)
     manner = manner or somebody(rng)
-    motion = assemble(prosody, stock, FRAMES_PER_TOKEN * len(audio), rng, manner)
-    return Made(to_vectors(motion).astype(np.float32), audio, prosody, manner)
+    made = assemble(prosody, stock, FRAMES_PER_TOKEN * count, rng, manner)
+    if hears == "reference":
+        audio = features.extract(heard)
+    else:
+        voice = speech_prosody.extract(heard, clip.words)
+        audio = np.concatenate([voice, made.rows(count)], axis=1, dtype=np.float32)
+    return Made(to_vectors(made.motion).astype(np.float32), audio, prosody, manner)
 
 
 def prosody_row(prosody: Prosody) -> dict[str, Any]:
@@ -121,7 +131,7 @@ def report(clips: Clips) -> str:
     return "\n  ".join(lines + [str(row) for row in clips.left_out])
 
 
-Job = tuple[SpeechClip, int, Manner | None]
+Job = tuple[SpeechClip, int, Manner | None, str]
 _STOCK: Stock | None = None
 
 
@@ -132,13 +142,12 @@ def _start_worker(stock: Stock) -> None:
 
 def _work(job: Job) -> Made:
     assert _STOCK is not None
-    clip, seed, manner = job
-    return make_clip(clip, _STOCK, seed, manner)
+    return make_clip(job[0], _STOCK, *job[1:])
 
 
 def _made(jobs: list[Job], stock: Stock, workers: int) -> Iterator[Made]:
     if workers <= 1:
-        yield from (make_clip(clip, stock, seed, manner) for clip, seed, manner in jobs)
+        yield from (make_clip(job[0], stock, *job[1:]) for job in jobs)
         return
     with process_pool(workers, partial(_start_worker, stock)) as pool:
         yield from pool.map(_work, jobs)
@@ -151,14 +160,27 @@ def choose_held_out(clips: Sequence[SpeechClip], share: float, rng: np.random.Ge
     return {spoken[i] for i in rng.permutation(len(spoken))[:count]}
 
 
+def is_made(out: Path, config: PrepareConfig, hears: str) -> bool:
+    """Whether the set in `out` is finished and of this kind. Its folders and our notation are not compared: a set is
+    made anew by leaving `--resume` out."""
+    try:
+        made = json.loads((out / "set.json").read_text("utf-8"))["made_of"]
+    except (OSError, ValueError, KeyError):
+        return False
+    wanted = vars(config) | {"workers": 0}  # how many make it changes nothing
+    return bool(made["config"] | {"workers": 0} == wanted and made["hears"] == hears)
+
+
 def prepare(
     motion: Sequence[str | Path],
     speech: Sequence[str | Path],
     out: str | Path,
     config: PrepareConfig,
     say: Callable[[str], None] = lambda _: None,
+    hears: str = "reference",
 ) -> dict[str, Any]:
-    """Make the training set in `out` and return its description; `say` is told which clips are left out and why."""
+    """Make the training set in `out` and return its description; `say` is told which clips are left out and why.
+    hears: the kind of features (`AudioInput.features`)."""
     utterances: list[Utterance] = [
         u for folder in speech for u in read_folder(folder, Path(out) / f"words-{Path(folder).name}.json")
     ]
@@ -169,7 +191,7 @@ def prepare(
     rng = np.random.default_rng(config.seed)
     clips = compose(utterances, config.minutes, config.silence, rng)
     held_out = choose_held_out(clips, config.validation, rng)
-    jobs = [(clip, config.seed * 100_003 + i, manner) for i, clip in enumerate(clips)]
+    jobs: list[Job] = [(clip, config.seed * 100_003 + i, manner, hears) for i, clip in enumerate(clips)]
     vectors, audio, rows, at = list[Floats](), list[Floats](), list[dict[str, Any]](), 0
     bar = tqdm(_made(jobs, stock, config.workers), total=len(jobs), desc="assembling", unit="clip")
     for (clip, *_), made in zip(jobs, bar, strict=True):
@@ -202,16 +224,24 @@ def prepare(
             "left_out": [str(row) for row in clips_read.left_out],
             "gestures": len(stock.units),
             "postures": len(stock.postures),
-            "rests": len(stock.rests),
+            "rests": [RestPlace(r.formal, r.held, r.place).to_json() for r in stock.rests],
             "idles": len(stock.idles),
             "weight_shifts": len(stock.shifts),
             "conversations": len(stock.talks),
             "utterances": len(utterances),
             "speech_seconds": round(sum(len(u.samples) for u in utterances) / RATE, 1),
             "utterances_with_words": sum(bool(u.words) for u in utterances),
+            "hears": hears,
             "config": vars(config),
         },
     )
+
+
+def _fit_audio(rows: Floats, hears: str) -> Scaler:
+    """What generators of prosody are told is 0 where there is nothing, and stays so."""
+    if hears == "reference":
+        return Scaler.fit_audio(rows)
+    return Scaler.audio(np.zeros(rows.shape[1]), np.maximum(np.sqrt(np.mean(np.square(rows), axis=0)), 0.05))
 
 
 def _write(
@@ -227,7 +257,7 @@ def _write(
         "seconds": len(all_vectors) / 60,
         "made_of": made_of,
         "body_scaler": Scaler.fit_body(all_vectors).to_json(),
-        "audio_scaler": Scaler.fit_audio(all_audio).to_json(),
+        "audio_scaler": _fit_audio(all_audio, made_of["hears"]).to_json(),
     }
     (out / "set.json").write_text(json.dumps(description, indent=1), "utf-8")
     return description

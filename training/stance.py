@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from backend.motion.posture_plan import Leg, shift_plan
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
 from sg_blender_addon.core.easing import minimum_jerk
@@ -25,27 +26,15 @@ from training.units import TRUNK_JOINTS
 
 _OTHER = {"Left": "Right", "Right": "Left"}
 _SIGN = {"Left": 1.0, "Right": -1.0}
-_BREAK = 0.35  # seconds of pause that let the weight go over
 _STEP_SECONDS = 0.55
 _STEP_LIFT = 3.2  # cm
 _STEP_RATE = 0.34  # share of an ordinary speaker's shifts that free a foot and end with it set elsewhere
 _LEAST_STEP = 4.5  # cm: nobody lifts a foot for less
 _ANKLE_PITCH = 11.0  # degrees the heel rises first
 _KNEE_SOFT = 1.2  # cm by which the hips hang below straight legs
-_BEARING = (0.41, 0.5)  # how far the weight goes over: clearly more than two thirds on one leg, idle sway and all
 _TILT, _TURN = 4.2, -3.0  # degrees of pelvis at full weight on the left leg: that hip up, and turned to it
 _HALF_WIDTH = 10.0  # cm from the middle to an ankle: people who talk stand narrower than people who wait
 _UP, _LEFT = np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])
-
-
-@dataclass(frozen=True)
-class Leg:
-    """From `start` to `end` (s) the weight goes to `weight` (-1..1); then it stays."""
-
-    start: float
-    end: float
-    weight: float
-    ahead: float  # cm of the hips before the middle of the feet, beside the posture's own
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +52,7 @@ def stand(
 ) -> Stance:
     """A clip's standing."""
     times = np.arange(frames) / FPS
-    legs = shift_plan(prosody, frames / FPS, manner, rng)
+    legs = shift_plan(prosody.spans, frames / FPS, manner, rng)
     weight, ahead, detour, turns = _carried(legs, shifts, times, rng)
     feet = _stepped(posture, legs, times, manner, rng)
     places = {s: at for s, (at, _) in feet.items()}
@@ -80,42 +69,6 @@ def stand(
 
 def _leaning_on(weight: Floats) -> Floats:
     return rot.from_rotation_vector(np.radians(np.outer(weight, [0.0, _TURN, _TILT])))
-
-
-def breaks(prosody: Prosody, seconds: float) -> list[float]:
-    """Instants at which somebody who talks may change the leg: where pauses begin, and any time in long silence."""
-    ends = [0.0, *(p.end for p in prosody.phrases)]
-    starts = [*(p.start for p in prosody.phrases), seconds]
-    found = []
-    for a, b in zip(ends, starts, strict=True):
-        if b - a > _BREAK:
-            found += list(np.arange(a - 0.1, b, 2.5))
-    return found
-
-
-def shift_plan(prosody: Prosody, seconds: float, manner: Manner, rng: np.random.Generator) -> list[Leg]:
-    """The legs of a clip: where the weight is, from when; the first is where it begins (start = end = 0)."""
-    side = float(rng.choice([-1.0, 1.0]))
-    legs = [Leg(0.0, 0.0, side * float(rng.uniform(*_BEARING)), float(rng.normal(0, 0.6)))]
-    possible = breaks(prosody, seconds)
-    at = 0.0
-    while True:
-        at += float(rng.gamma(4.0, 2.3) + 3.2) / np.sqrt(manner.liveliness)
-        near = [b for b in possible if abs(b - at) < 2.2 and b > legs[-1].end + 2.4]
-        start = min(near, key=lambda b: abs(b - at), default=at)
-        if start < legs[-1].end + 2.4:
-            continue
-        if start > seconds - 2.5:
-            return legs
-        now = legs[-1].weight
-        to_middle = abs(now) > 0.3 and rng.random() < 0.12 + 0.3 * manner.formality
-        if to_middle:
-            goal = float(rng.normal(0, 0.1))
-        else:
-            goal = (-np.sign(now) if abs(now) > 0.3 else rng.choice([-1.0, 1.0])) * rng.uniform(*_BEARING)
-        length = float(rng.uniform(1.1, 1.7)) / np.sqrt(manner.speed)
-        legs.append(Leg(start, start + length, float(goal), float(rng.normal(0, 0.9))))
-        at = start + length
 
 
 def _carried(

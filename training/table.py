@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from backend.analysis import trimmed
 from backend.measure import table
 from backend.measure.column import Piece, measure
 from backend.measure.speech import Speech
@@ -32,20 +33,30 @@ SEED = 0
 
 
 def columns(
-    recordings: Sequence[Path], motion: Sequence[str], weights: Sequence[tuple[str, str]]
+    recordings: Sequence[Path],
+    motion: Sequence[str],
+    weights: Sequence[tuple[str, str]],
+    pieces: Sequence[float] = (),
 ) -> Iterator[tuple[str, str]]:
     """Measure and keep a column for each recording: of motion assembled from the folders `motion`, and of each (name,
-    folder) of weights. Yields the columns' names and what they are."""
+    folder) of weights. pieces: seconds; the weights are then measured again on each recording in pieces of that
+    length. Yields the columns' names and what they are."""
     stock = stock_of(load_folders(motion), PrepareConfig()) if motion else None
     resources = Resources()
     for path in recordings:
         audio = load_audio(path)
         speech, minutes = Speech.of(audio), f"{audio.seconds / 60:.1f} minutes of {path.stem}"
-        made = {f"assembled, {path.stem}": (assembled(audio, stock, SEED), minutes)} if stock else {}
+        made: dict[str, tuple[list[Piece], str]] = {}
+        if stock:
+            made[f"assembled, {path.stem}"] = [Piece(assembled(audio, stock, SEED), speech)], minutes
         for name, folder in weights:
-            made[f"{name}, {path.stem}"] = (generated(audio, folder, SEED, resources), f"{minutes}, weights {name}")
-        for name, (moves, about) in made.items():
-            table.keep(name, measure([Piece(moves, speech)]), about, MEASURED)
+            whole = [Piece(generated(audio, folder, SEED, resources), speech)]
+            made[f"{name}, {path.stem}"] = whole, f"{minutes}, weights {name}"
+            for seconds in pieces:
+                parts = list(generated_in_pieces(audio, folder, SEED, resources, seconds))
+                made[f"{name} in {seconds:g} s, {path.stem}"] = parts, f"{minutes} in pieces, weights {name}"
+        for name, (parts, about) in made.items():
+            table.keep(name, measure(parts), about, MEASURED)
             yield name, about
 
 
@@ -59,6 +70,16 @@ def generated(audio: Audio, weights: str, seed: int, resources: Resources) -> Mo
     """What the backend makes of a recording without semantic gestures."""
     settings = GenerateSettings(retriever="off", weights=weights, seed=seed)
     return generate(audio, settings, resources).merged
+
+
+def generated_in_pieces(audio: Audio, weights: str, seed: int, resources: Resources, seconds: float) -> Iterator[Piece]:
+    """The same of a recording cut into pieces, each generated as if it were all there is."""
+    for number in range(int(audio.seconds // seconds)):
+        settings = GenerateSettings(
+            retriever="off", weights=weights, seed=seed + number,
+            audio_start=number * seconds, audio_end=(number + 1) * seconds,
+        )  # fmt: skip
+        yield Piece(generate(audio, settings, resources).merged, Speech.of(trimmed(audio, settings)))
 
 
 def markdown() -> str:

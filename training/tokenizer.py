@@ -17,6 +17,7 @@ from backend.models.tokenizer import LatentTransformer, Tokenizer, TokenizerOutp
 from training import distributed
 from training.config import Recipe, TokenizerRecipe
 from training.data import Sampler, TrainingSet, gather
+from training.kinematics import EndPositions
 from training.loop import Losses, Moment, Trainer, kept_state, load_checkpoint
 
 FOLDER = "tokenizer"
@@ -98,8 +99,10 @@ def loss_of(
     weights: Tensor,
     recipe: TokenizerRecipe,
     smoothness: float = 1.0,
+    ends: EndPositions | None = None,
 ) -> Losses:
-    """All terms; "loss" is their sum as in the reference: parts weighted, plus commitment."""
+    """All terms; "loss" is their sum as in the reference: parts weighted, plus commitment; plus, with `ends`, how far
+    ankles, wrists and head are from their places (dm), and their speeds (dm per frame, ten times)."""
     terms: Losses = {}
     total = motion.new_zeros(())
     parts = zip(
@@ -115,6 +118,12 @@ def loss_of(
         terms[name] = error
         terms[f"{name}_used"] = part.used[0]
         total = total + factor * error + recipe.commitment * part.commitment
+    if ends is not None:
+        got = ends(tokenizer.join(out.body.motion.float(), out.hands.motion.float()))
+        wanted = ends(motion)
+        terms["places"] = (got - wanted).abs().mean()
+        terms["speeds"] = (got.diff(dim=1) - wanted.diff(dim=1)).abs().mean()
+        total = total + recipe.places * (terms["places"] + 10 * smoothness * terms["speeds"])
     return {"loss": total, **terms}
 
 
@@ -127,14 +136,15 @@ def train(recipe: Recipe, data: TrainingSet, device: torch.device, *, resume: bo
         part.bottleneck.level_dropout = how.level_dropout
     model.to(device)
     weights = column_weights(data.body_scaler, how.weigh_by_motion).to(device)
+    ends = EndPositions(data.body_scaler).to(device) if how.places else None
     starts = data.windows(WINDOW, how.stride, held_out=False)
     sampler = Sampler(starts, how.optimisation.batch, recipe.seed, distributed.rank(), distributed.world_size())
 
     def loss(wrapped: nn.Module, at: Moment) -> Losses:
         motion = gather(data.vectors, sampler(), WINDOW * FRAMES_PER_TOKEN).to(device)
-        return loss_of(wrapped(motion), motion, model, weights, how, smoothness_at(at.share))
+        return loss_of(wrapped(motion), motion, model, weights, how, smoothness_at(at.share), ends)
 
-    trainer = Trainer(model, how.optimisation, recipe.folder(FOLDER), recipe, recipe.seed)
+    trainer = Trainer(model, how.optimisation, recipe.folder(FOLDER), recipe, recipe.seed, sampler)
     extra, restore = _codebook_state(model)
     kept = trainer.run(loss, extra, restore, resume=resume)
     assert isinstance(kept, Tokenizer)

@@ -33,6 +33,18 @@ def arm_joints(side: str) -> tuple[int, ...]:
     return tuple(joint_groups.arm_joints(canonical(), side))
 
 
+def hand_in_chest(rotations: Floats, side: str) -> Floats:
+    """Hand path (F, 3), cm, from the chest joint and in its frame."""
+    skeleton = canonical()
+    place = np.zeros((len(rotations), 3))
+    world = rot.identity(len(rotations))
+    for name in ("Shoulder", "Arm", "ForeArm", "Hand"):
+        j = skeleton.index(side + name)
+        place = place + rot.rotate(world, skeleton.offsets[j])
+        world = rot.mul(world, rotations[:, j])
+    return place
+
+
 @cache
 def trunk_joints() -> tuple[int, ...]:
     return tuple(canonical().index(n) for n in TRUNK_JOINTS)

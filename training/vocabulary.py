@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.arrays import Floats
+from sg_blender_addon.core.joint_groups import SIDES
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import canonical
 from SG_dataset.compiler.compile import Compiled, compile_variant
@@ -21,7 +24,7 @@ from SG_dataset.notation.read import load_yaml, parse_variant, vector
 from SG_dataset.notation.records import GestureSpec
 from training.life import arms_of, mean_pose
 from training.motion_folder import Clip
-from training.units import Unit, collect_units, hand_paths
+from training.units import Unit, arm_joints, collect_units, hand_in_chest, hand_paths
 
 FOLDER = Path(__file__).with_name("rhythm")
 _RAISED, _ABOVE = 0.6, 5.0  # how held a raised hand is, and cm over the hips from which it is raised
@@ -40,6 +43,14 @@ class Rest:
     arms: dict[str, Floats]
     formal: float = 0.5
     held: float = 0.0
+
+    @cached_property
+    def place(self) -> tuple[float, ...]:
+        """Where the hands are: left x y z, right x y z, cm from the chest joint in its frame."""
+        pose = rot.identity(1, len(canonical()))
+        for side, arm in self.arms.items():
+            pose[:, arm_joints(side)] = arm
+        return tuple(float(x) for side in SIDES for x in hand_in_chest(pose, side)[0])
 
     def mirrored(self) -> Rest:
         other = {"Left": "Right", "Right": "Left"}

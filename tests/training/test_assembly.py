@@ -27,7 +27,7 @@ def prosody():
 
 
 def assembled(prosody, stock, seed=1, manner=None):
-    return assemble(prosody, stock, round(prosody.seconds * 60), np.random.default_rng(seed), manner)
+    return assemble(prosody, stock, round(prosody.seconds * 60), np.random.default_rng(seed), manner).motion
 
 
 def test_stress_is_found_where_it_is(prosody):
@@ -91,7 +91,7 @@ def test_each_arm_gets_its_own_gestures(prosody, stock):
 
 def test_hand_leads_as_the_manner_says(prosody, stock):
     def share(hand):
-        sides = [p.unit.sides for s in range(12) for p in planned(prosody, stock, s, Manner(hand=hand)).placed]
+        sides = [p.unit.sides for s in range(60) for p in planned(prosody, stock, s, Manner(hand=hand)).placed]
         return np.mean([s == ("Right",) for s in sides]) - np.mean([s == ("Left",) for s in sides])
 
     assert share(1.0) > 0.15 and share(-1.0) < -0.15

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,14 @@ from backend.models.audio_input import AudioInput
 from backend.models.codec import decode_codes
 from backend.models.weights import Weights
 from backend.motion import rhythm
-from backend.speech import features
+from backend.speech import features, prosody
 from backend.speech.audio import Audio
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import PRESETS, Manner
 from sg_blender_addon.core.progress import Progress
 from training.__main__ import main
 from training.config import load_recipe
-from training.loop import load_checkpoint
+from training.loop import Trainer, load_checkpoint
 
 from . import synthetic
 
@@ -119,6 +121,94 @@ def test_set_is_aligned_and_describes_itself(made):
     assert len(vectors) == 8 * len(audio) == 8 * sum(c["tokens"] for c in about["clips"])
     assert vectors.shape[1] == 219 and audio.shape[1] == 437 and np.all(audio[:, 436] == 0)
     assert about["made_of"]["clips"] == 4 and about["made_of"]["left_out"] == [] and about["made_of"]["utterances"] == 3
+
+
+def test_a_recipe_can_hear_prosody(tmp_path, motion_folder, speech_folder):
+    """Voice, words, posture and manner in place of the reference's features, guidance, hips over the legs."""
+    sampling = {
+        "guidance_body": 2.0,
+        "guidance_hands": 1.5,
+        "root": "legs",
+        "restore_amplitude": True,
+        "audio_input": {"features": "prosody", "clip": 6.0},
+    }
+    how = {"steps": 2, "batch": 4, "warmup": 1, "checkpoint_every": 2}
+    generator = {
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
+        "codes": 16,
+        "voice_dropout": 0.2,
+        "words_dropout": 0.3,
+        "optimisation": how,
+    }
+    tokenizer = {
+        "body_width": 16,
+        "hands_width": 16,
+        "body_layers": 1,
+        "hands_layers": 1,
+        "codes": 16,
+        "places": 2.0,
+        "optimisation": how,
+    }
+    config = recipe_file(tmp_path, sampling=sampling, generator=generator, fine=generator, tokenizer=tokenizer)
+    assert (
+        main(["starter", "--config", str(config), "--motion", str(motion_folder), "--speech", str(speech_folder)]) == 0
+    )
+    weights = Weights.load(tmp_path / "weights")
+    info = weights.info
+    assert (info.guidance_body, info.guidance_hands, info.root) == (2.0, 1.5, "legs") and len(info.rests) > 3
+    assert {"Hips", "Spine2", "Head"} < set(info.gains) and all(1.0 <= gain <= 4.0 for gain in info.gains.values())
+    audio = Audio.from_samples(synthetic.bursts(np.arange(0.3, 3, 0.3), 3.2), synthetic.RATE)
+    heard = prosody.extract(audio)
+    told = rhythm.conditions(weights, heard, Manner(), 0)
+    assert told.shape == (len(heard), info.audio_input.width) and np.array_equal(told[:, : prosody.COLUMNS], heard)
+    calm, lively = (
+        rhythm.sample_codes(weights, heard, rhythm.Sampling(1, manner=PRESETS[m]), Progress())
+        for m in ("calm", "lively")
+    )
+    assert calm.shape == (2, 4, len(heard)) and not np.array_equal(calm, lively)
+
+
+@pytest.mark.parametrize(("stage", "where"), [("tokenizer", "tokenizer"), ("generator", "level0"), ("fine", "fine2")])
+def test_a_cut_run_ends_with_the_same_bits(made, tmp_path, monkeypatch, stage, where):
+    """Killed between two checkpoints and resumed, a stage equals the run that was not cut."""
+    folder, config = made
+    ends = {}
+    for name in ("whole", "cut"):
+        recipe = yaml.safe_load(config.read_text())
+        recipe["work"] = str(tmp_path / name)
+        recipe[stage]["optimisation"] |= {"steps": 7, "checkpoint_every": 3}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        for source in ("set", "codes"):
+            shutil.copytree(folder / "work" / source, tmp_path / name / source)
+        command = [stage, "--config", str(path), *(["--level", "2"] if stage == "fine" else [])]
+        if name == "cut":
+            with monkeypatch.context() as patch:
+                step = Trainer._step
+                patch.setattr(Trainer, "_step", lambda self, loss, share, step=step: _until(4, self, loss, share, step))
+                assert main(command) == 130
+            assert load_checkpoint(tmp_path / name / where)["state"]["step"] == 3
+        assert main([*command, "--resume"]) == 0
+        ends[name] = load_checkpoint(tmp_path / name / where), (tmp_path / name / where / "log.jsonl").read_text()
+    (whole, whole_log), (cut, cut_log) = ends["whole"], ends["cut"]
+    assert whole["state"]["step"] == cut["state"]["step"] == 7
+    for kept in ("model", "average"):
+        if whole[kept] is not None:
+            assert all(torch.equal(whole[kept][key], cut[kept][key]) for key in whole[kept]), kept
+    own, again = whole["processes"][0], cut["processes"][0]
+    assert torch.equal(own["random"], again["random"]) and torch.equal(
+        own["sampler"]["queue"], again["sampler"]["queue"]
+    )
+    rows = [[json.loads(line) | {"seconds": 0} for line in log.splitlines()] for log in (whole_log, cut_log)]
+    assert rows[0] == rows[1] and rows[0][-1]["step"] == 7
+
+
+def _until(last, trainer, loss, share, step):
+    if trainer.state.step == last:
+        raise KeyboardInterrupt
+    return step(trainer, loss, share)
 
 
 def test_resume_goes_on_where_it_stopped(made, tmp_path):

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from backend.models.audio_input import AudioInput
-from backend.models.config import AUDIO_FEATURES
+from backend.models.config import AUDIO_FEATURES, PROSODY_FEATURES, PROSODY_VOICE
 from backend.models.layout import WIDTH
 from backend.models.scaler import Scaler
 from backend.models.weights import prepared
+from backend.speech.prosody import SOUND
 from sg_blender_addon.core.errors import UserError
 from training.config import GeneratorRecipe, Optimisation
 from training.data import ClipSpan, Sampler, TrainingSet, gather
@@ -68,16 +69,29 @@ def test_gather():
 def test_noise_keeps_the_pinned_column_and_hides_whole_windows():
     torch.manual_seed(0)
     audio = torch.ones(64, 5, AUDIO_FEATURES)
-    none = torch.zeros(AUDIO_FEATURES, dtype=torch.bool)
-    rough = roughen(audio, GeneratorRecipe(audio_noise=0.0, rhythm_dropout=0.5), none)
+    rough = roughen(audio, GeneratorRecipe(audio_noise=0.0, rhythm_dropout=0.5), AudioInput())
     assert torch.all(rough[..., -1] == 0) and torch.all(rough[..., : RHYTHM.start] == 1)
     hidden = (rough[..., RHYTHM] == 0).all(-1).all(-1)
     assert 15 < hidden.sum() < 49 and torch.all(audio == 1)
-    never = torch.from_numpy(AudioInput(8.0, ((0, 53),)).hidden)
-    deaf = roughen(audio, GeneratorRecipe(audio_noise=1.0, rhythm_dropout=0.0), never)
+    deaf = roughen(audio, GeneratorRecipe(audio_noise=1.0, rhythm_dropout=0.0), AudioInput(8.0, ((0, 53),)))
     assert torch.all(deaf[..., 53:] == 0) and torch.all(deaf[..., :53].std(dim=(0, 1)) > 0.5)
     codes = torch.zeros(2, 100, 100, dtype=torch.long)
     assert 0.05 < (scramble(codes, GeneratorRecipe(token_dropout=0.1)) != 0).float().mean() < 0.15
+
+
+def test_some_windows_are_without_voice_and_some_without_words():
+    torch.manual_seed(0)
+    told = torch.ones(400, 3, PROSODY_FEATURES)
+    told[:, :, 5] = 0.0
+    how = GeneratorRecipe(audio_noise=0.1, voice_dropout=0.2, words_dropout=0.4)
+    rough = roughen(told, how, AudioInput(features="prosody"))
+    deaf, wordless = (
+        (rough[:, :, span] == 0).all(-1).all(-1) for span in (slice(0, SOUND), slice(SOUND, PROSODY_VOICE))
+    )
+    assert 50 < deaf.sum() < 110 and 170 < wordless.sum() < 250 and torch.all(wordless[deaf])
+    assert torch.all(rough[:, :, 5] == 0), "nothing stays nothing"
+    assert torch.all(rough[..., PROSODY_VOICE:] != 0), "posture and manner are always told"
+    assert 0.05 < rough[..., PROSODY_VOICE:].std() < 0.15 and torch.all(told[..., 0] == 1)
 
 
 def test_changes_weigh_more():

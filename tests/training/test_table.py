@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from backend.measure import table as columns
-from backend.models.weights import STARTER
+from backend.models.description import STARTER
 from sg_blender_addon.core.errors import UserError
 from training import table
 from training.__main__ import main
@@ -33,6 +33,25 @@ def test_one_command_measures_and_writes(tmp_path, motion_folder, monkeypatch, c
     assert text.startswith("before\n") and text.endswith("after\n") and "outdated" not in text
     assert "| | assembled | ours | real speaker |" in text and "| 12 / 12 |" in text
     assert "ours, two" in capsys.readouterr().out
+    assert (
+        main(
+            [
+                "table",
+                recordings[0],
+                "--weights",
+                str(STARTER),
+                "--name",
+                "ours",
+                "--pieces",
+                "5",
+                "--guide",
+                str(guide),
+            ]
+        )
+        == 0
+    )
+    assert columns.kept(table.MEASURED)["ours in 5 s, one"]["clips"] == 2
+    text = guide.read_text()
     assert main(["table", "--guide", str(guide)]) == 0 and guide.read_text() == text
 
 
