@@ -8,9 +8,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from backend.models.audio_input import AudioInput
-from backend.models.config import AUDIO_FEATURES
+from backend.models.config import AUDIO_FEATURES, PROSODY_FEATURES
 from backend.models.description import STARTER
 from backend.models.weights import Weights
+from sg_blender_addon.core.errors import UserError
 
 from .formula import values
 
@@ -56,10 +57,34 @@ def test_weights_that_say_nothing_hear_everything(small, tmp_path):
     assert_array_equal(Weights.load(tmp_path / "b").prepare_audio(features), small.prepare_audio(features))
 
 
-def test_the_starter_does_not_hear_the_tempogram():
+def test_the_starter_hears_prosody():
+    """Neither tempogram nor chroma; nothing is further than six deviations off, and nothing stays nothing."""
     starter = Weights.load(STARTER)
-    features = values("speech", (40, AUDIO_FEATURES)) * 1000
-    heard = starter.prepare_audio(features)
-    features[:, 53:] = 7.0
-    assert np.abs(heard).max() <= 8.0 and np.abs(heard[:, :53]).min() >= 0
-    assert_array_equal(starter.prepare_audio(features), heard)
+    info = starter.info
+    assert info.audio_input == AudioInput(6.0, features="prosody") and info.audio_input.width == PROSODY_FEATURES
+    assert info.lookahead == 0 and min(info.guidance_body, info.guidance_hands) > 1 and info.root == "legs"
+    told = starter.prepare_audio(values("speech", (40, PROSODY_FEATURES)) * 1000)
+    assert np.abs(told).max() <= 6.0
+    assert np.all(starter.prepare_audio(np.zeros((3, PROSODY_FEATURES))) == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rests", [{"formal": 2.0, "held": 0.0, "place": [0.0] * 6}]),
+        ("rests", [{"formal": 0.5, "held": 0.0, "place": [0.0] * 5}]),
+        ("rests", [{"formal": 0.5}]),
+        ("root", "wheels"),
+        ("gains", {"Head": 90.0}),
+        ("gains", {"Tail": 1.2}),
+        ("audio_input", {"features": "smell", "clip": 6.0}),
+        ("audio_input", {"features": "prosody", "clip": 6.0, "columns": [[0, 5]]}),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(small, tmp_path, name, value):
+    small.save(tmp_path)
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(UserError) as refused:
+        Weights.load(tmp_path)
+    assert refused.value.code == "bad_weights"
