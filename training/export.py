@@ -83,9 +83,11 @@ def export(recipe: Recipe, data: TrainingSet) -> Weights:
 
 
 def _keep_records(recipe: Recipe) -> None:
-    """How the weights came to be, beside them: each stage's log and the recipe."""
+    """How the weights came to be, beside them: each stage's log, and the recipe with its folders' names."""
     where = Path(recipe.out) / RECORDS
-    write_json(where / "recipe.json", to_plain(recipe))
+    plain = {name: value for name, value in to_plain(recipe).items() if name not in ("work", "out")}
+    folders = {name: [Path(folder).name for folder in plain[name]] for name in ("motion", "speech")}
+    write_json(where / "recipe.json", plain | folders)
     for stage in (tokenizer.FOLDER, generator.FOLDER, *(fine.folder(level) for level in fine.LEVELS)):
         shutil.copyfile(recipe.folder(stage) / LOG, where / f"{stage}.jsonl")
 
