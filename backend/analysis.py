@@ -19,6 +19,7 @@ from backend.speech import align, features, prosody, script, transcribe
 from backend.speech.audio import FEATURE_RATE, SPEECH_RATE, Audio, load_audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
 from sg_blender_addon.core.timeline import Word
@@ -53,6 +54,15 @@ def read_script(settings: GenerateSettings) -> script.Script:
         return None if seconds is None else max(0.0, (seconds - start) / settings.speed)
 
     return replace(given, cues=tuple(replace(c, start=heard(c.start), end=heard(c.end)) for c in given.cues))
+
+
+def manner_of(settings: GenerateSettings) -> Manner:
+    """How the speaker moves: as the script says, where it says so, else as the settings do."""
+    try:
+        directed = read_script(settings).manner if settings.script.strip() else None
+    except UserError:  # whoever looks for the words says what is wrong with it
+        directed = None
+    return settings.manner if directed is None else directed
 
 
 def find_words(
@@ -123,6 +133,7 @@ class Prepared:
     features: npt.NDArray[np.float32]  # (T, n), raw, of the kind that the weights hear
     warnings: tuple[str, ...]
     timing: dict[str, float]
+    manner: Manner  # the script's own where it names one, else the settings'
 
 
 def prepare(
@@ -143,4 +154,4 @@ def prepare(
     with watch.stage("features"):
         part = progress.span(0.75, 1.0, "Listening to the rhythm")
         rows = _heard(audio, heard, words, settings.weights, resources, part)
-    return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds)
+    return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds, manner_of(settings))

@@ -295,7 +295,7 @@ class Batch:
 
         settings = same[0][0].settings
         weights = self.resources.weights(settings.weights)
-        return sample_many(weights, [(p.features, _sampling(line)) for line, p in same], progress)
+        return sample_many(weights, [(p.features, _sampling(line, p)) for line, p in same], progress)
 
     def _finish(self, line: Line, prepared: Any, codes: Any, share: float, progress: Progress) -> Outcome:
         from backend.pipeline import finish
@@ -340,10 +340,10 @@ def _size(lines: Iterable[Line]) -> int:
     return total
 
 
-def _sampling(line: Line) -> Any:
+def _sampling(line: Line, prepared: Any) -> Any:
     from backend.pipeline import sampling_of
 
-    return sampling_of(line.settings)
+    return sampling_of(line.settings, prepared.manner)
 
 
 def _result(future: Future[Any]) -> Any:

@@ -22,7 +22,7 @@ from backend.speech import features
 from backend.speech.audio import Audio
 from backend.timing import Stopwatch
 from sg_blender_addon.core.errors import UserError
-from sg_blender_addon.core.manner import ORDINARY
+from sg_blender_addon.core.manner import ORDINARY, Manner
 from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
@@ -67,10 +67,8 @@ def find_segments(
     return segments, [*warnings, *left_out]
 
 
-def sampling_of(settings: GenerateSettings) -> rhythm.Sampling:
-    return rhythm.Sampling(
-        settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact, settings.manner
-    )
+def sampling_of(settings: GenerateSettings, manner: Manner) -> rhythm.Sampling:
+    return rhythm.Sampling(settings.seed, settings.temperature, settings.top_k, settings.top_p, settings.exact, manner)
 
 
 def finish(
@@ -81,6 +79,7 @@ def finish(
     progress: Progress,
 ) -> tuple[Performance, Stopwatch]:
     """Codes (2, 4, T) to the performance; the watch holds this part's stages."""
+    settings = replace(settings, manner=prepared.manner)
     watch = Stopwatch()
     audio, weights = prepared.audio, resources.weights(settings.weights)
     with watch.stage("retrieve"):
@@ -141,7 +140,7 @@ def generate(
     prepared = prepare(source, settings, resources, progress.span(0.0, 0.35))
     with watch.stage("generate"):
         part = progress.span(0.35, 0.7, "Generating motion")
-        codes = rhythm.sample_codes(weights, prepared.features, sampling_of(settings), part)
+        codes = rhythm.sample_codes(weights, prepared.features, sampling_of(settings, prepared.manner), part)
     performance, last = finish(prepared, codes, settings, resources, progress.span(0.7, 1.0))
     progress.stage("Done", 1.0)
     stages = {**prepared.timing, **watch.seconds, **last.seconds}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import Manner
 from sg_blender_addon.core.protocol import MAX_SCRIPT_CHARACTERS
 
 SUFFIXES = (".txt", ".srt", ".vtt")
@@ -33,8 +34,11 @@ class Cue:
 
 @dataclass(frozen=True)
 class Script:
+    """manner: how it is spoken, where the text says so: `[manner: calm, width=1.2]`, read by `Manner.parse`."""
+
     cues: tuple[Cue, ...]
     warnings: tuple[str, ...] = ()
+    manner: Manner | None = None
 
     @property
     def text(self) -> str:
@@ -61,9 +65,23 @@ def read_script(source: str | Path, kind: str = "") -> Script:
     if text.startswith("WEBVTT") or "-->" in text:
         kind = kind if kind in {"srt", "vtt"} else "srt"
     script = _read_cues(text) if kind in {"srt", "vtt"} else Script((Cue(_tidy(text)),))
+    script = _directed(script, text)
     if not script.words:
         raise UserError("The script holds no words.", "Write what is said in the recording into it.", "script_empty")
     return script
+
+
+def _directed(script: Script, text: str) -> Script:
+    """The script with the manner that its text asks for; the first one counts, and one that cannot be read is said."""
+    found = _MANNER.findall(text)
+    if not found:
+        return script
+    notes = [] if len(found) == 1 else ["The script names several manners; the first one is used throughout."]
+    try:
+        manner = Manner.parse(found[0])
+    except UserError as error:
+        return replace(script, warnings=(*script.warnings, f"The script's [manner: {found[0]}] is not used. {error}"))
+    return replace(script, manner=manner, warnings=(*script.warnings, *notes))
 
 
 def read_script_file(path: str | Path) -> tuple[str, str]:
@@ -100,6 +118,7 @@ _TIME = r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,3})(?:[.,:](\d{1,3}))?"
 _ARROW = re.compile(rf"^\s*{_TIME}\s*-+>\s*{_TIME}")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>|<[\d:.,]{4,16}>|\{\\[^{}\n]{0,200}\}")
 _NOT_SPOKEN = re.compile(r"\[[^\[\]\n]{0,80}\]|♪[^♪\n]{0,300}♪?|\([A-Z][A-Z \-]{2,60}\)")
+_MANNER = re.compile(r"\[\s*manner\s*:\s*([^\[\]\n]{1,60}?)\s*\]", re.IGNORECASE)
 _SPEAKER = re.compile(r"^\s*(?:-\s+|>>\s*)?(?:[A-Z][A-Z0-9 .'\-]{1,30}:\s+)?")
 
 

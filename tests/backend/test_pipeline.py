@@ -16,8 +16,10 @@ from backend.analysis import find_words, load, read_script, trimmed
 from backend.gestures.place import LATEST
 from backend.pipeline import generate
 from backend.resources import Resources
+from backend.speech.audio import Audio
 from sg_blender_addon.core import rotations as rot
 from sg_blender_addon.core.errors import Cancelled, UserError
+from sg_blender_addon.core.manner import PRESETS
 from sg_blender_addon.core.performance import Performance
 from sg_blender_addon.core.progress import Progress
 from sg_blender_addon.core.protocol import GenerateSettings
@@ -94,6 +96,31 @@ def test_locked_segments_survive_regeneration(
     broken = replace(kept, gesture_id="none")
     with pytest.raises(UserError, match="no variant"):
         generate(SPEECH, replace(settings, locked=(broken,)), resources)
+
+
+def test_a_manner_in_the_script_is_the_manner(resources: Resources) -> None:
+    """The starter moves otherwise; the directed script moves as the setting would."""
+    plain = GenerateSettings(script=SCRIPT, seed=3, fps=30.0)
+    chosen = generate(SPEECH, replace(plain, manner=PRESETS["lively"]), resources)
+    directed = generate(SPEECH, replace(plain, script=f"[manner: lively] {SCRIPT}"), resources)
+    assert np.array_equal(directed.merged.rotations, chosen.merged.rotations) and directed.segments == chosen.segments
+    ordinary = generate(SPEECH, plain, resources)
+    assert not np.array_equal(ordinary.rhythm.rotations, chosen.rhythm.rotations)
+    assert not any("one manner" in w for w in chosen.warnings)
+
+
+def test_weights_without_a_manner_say_so(resources: Resources, settings: GenerateSettings) -> None:
+    asked = generate(SPEECH, replace(settings, manner=PRESETS["calm"]), resources)
+    assert any("move in one manner only" in w for w in asked.warnings)
+
+
+def test_silence_gives_an_idle_that_can_be_repeated(resources: Resources) -> None:
+    idle = generate(Audio.from_samples(np.zeros(20 * 16000, np.float32), 16000), GenerateSettings(), resources).merged
+    hips = idle.root_positions
+    assert np.ptp(hips[:, 0]) > 2.0, "somebody who stands for twenty seconds changes the leg"
+    assert np.linalg.norm(hips[-1] - hips[0]) < 1.0
+    turned = np.degrees(rot.angle(rot.mul(rot.inverse(idle.rotations[0]), idle.rotations[-1])))
+    assert np.median(turned) < 0.5 and turned.max() < 6.0
 
 
 def test_a_range_gets_gestures_only_there(resources: Resources, settings: GenerateSettings) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from backend.speech.script import read_script, split_words
 from sg_blender_addon.core.errors import UserError
+from sg_blender_addon.core.manner import PRESETS
 
 SRT = """\ufeff1
 00:00:00,500 --> 00:00:02,000
@@ -146,3 +148,21 @@ def test_any_text_is_read_or_refused(text: str, kind: str) -> None:
         assert script.words
         for cue in script.cues:
             assert cue.start is None or (cue.end is not None and 0 <= cue.start < cue.end)
+
+
+@pytest.mark.parametrize("kind", ["txt", "srt"])
+def test_a_script_may_say_how_it_is_spoken(kind):
+    text = "[Manner: lively, width=1.2] Hello there." if kind == "txt" else (
+        "1\n00:00:00,000 --> 00:00:02,000\n[manner: lively,width=1.2] Hello there.\n"
+    )  # fmt: skip
+    script = read_script(text, kind)
+    assert script.words == ["Hello", "there."] and script.manner == replace(PRESETS["lively"], width=1.2)
+    assert not script.warnings
+
+
+def test_a_manner_that_cannot_be_is_said_and_left_out():
+    script = read_script("[manner: clam] Hello.")
+    assert script.manner is None and script.words == ["Hello."] and "clam" in script.warnings[0]
+    twice = read_script("[manner: calm] Hello. [manner: shy] Goodbye.")
+    assert twice.manner == PRESETS["calm"] and "several" in twice.warnings[0]
+    assert read_script("[laughs] Hello.").manner is None
