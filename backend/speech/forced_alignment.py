@@ -85,6 +85,8 @@ class Aligner:
     def _run(self, pcm: bytes, words: list[str]) -> list[Placed] | None:
         decoder = self._decoder
         try:
+            # what it takes off the sound (its mean, its noise) follows what it heard before: the last recording's goes
+            decoder.reinit_feat()
             decoder.set_align_text(" ".join(words))
             decoder.start_utt()
             decoder.process_raw(pcm, full_utt=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.measure.body import ARM, FPS, body_of, hands, parts_of, runs, speed, spin
+from backend.measure.body import ARM, FPS, body_of, hands, parts_of, speed, spin
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.motion import Motion
 from sg_blender_addon.core.skeleton import Skeleton, canonical
@@ -35,14 +35,6 @@ def test_a_turning_pelvis_turns_at_its_speed():
 def test_speed_of_a_path():
     path = np.outer(np.arange(90) / FPS, [3.0, 0.0, 4.0])
     assert speed(path)[10:-10] == pytest.approx(5.0)
-
-
-def test_runs_close_gaps_and_drop_what_is_short():
-    mask = np.zeros(120, dtype=bool)
-    mask[0:30] = mask[33:60] = mask[100:104] = True
-    assert runs(mask) == [(0, 30), (33, 60), (100, 104)]
-    assert runs(mask, shortest=1.0, gap=0.2) == [(0, 60)]
-    assert runs(np.zeros(0, dtype=bool)) == []
 
 
 def test_other_names_are_the_same_parts():

@@ -9,6 +9,7 @@ import pytest
 from backend.speech import align as align_module
 from backend.speech.align import align, refine
 from backend.speech.audio import Audio, load_audio
+from backend.speech.forced_alignment import aligner
 from backend.speech.script import read_script
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.timeline import Word
@@ -152,3 +153,12 @@ def test_script_far_longer_than_the_recording(words_audio: Audio) -> None:
 def test_script_of_another_far_longer_recording(words_audio: Audio) -> None:
     words, warnings = align(words_audio, read_script("Whose woods these are I think I know. " * 20))
     assert words == [] and "far too long" in warnings[-1]
+
+
+def test_what_was_heard_before_changes_no_time(numbers: Audio, words_audio: Audio) -> None:
+    """One decoder serves all recordings: their means and noise stay their own."""
+    shared, words = aligner(), text("numbers").split()
+    first = shared.place(numbers.speech, words)
+    for _ in range(3):
+        shared.place((0.05 * words_audio.speech).astype(np.float32), ["zero"])
+    assert first is not None and shared.place(numbers.speech, words) == first
