@@ -56,15 +56,6 @@ def read_script(settings: GenerateSettings) -> script.Script:
     return replace(given, cues=tuple(replace(c, start=heard(c.start), end=heard(c.end)) for c in given.cues))
 
 
-def manner_of(settings: GenerateSettings) -> Manner:
-    """How the speaker moves: as the script says, where it says so, else as the settings do."""
-    try:
-        directed = read_script(settings).manner if settings.script.strip() else None
-    except UserError:  # whoever looks for the words says what is wrong with it
-        directed = None
-    return settings.manner if directed is None else directed
-
-
 def find_words(
     audio: Audio, settings: GenerateSettings, progress: Progress
 ) -> tuple[tuple[Word, ...], tuple[str, ...]]:
@@ -154,4 +145,5 @@ def prepare(
     with watch.stage("features"):
         part = progress.span(0.75, 1.0, "Listening to the rhythm")
         rows = _heard(audio, heard, words, settings.weights, resources, part)
-    return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds, manner_of(settings))
+    manner = script.named_manner(settings.script)[0] or settings.manner
+    return Prepared(audio, words, rows, (*audio.warnings, *warnings), watch.seconds, manner)

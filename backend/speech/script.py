@@ -34,11 +34,8 @@ class Cue:
 
 @dataclass(frozen=True)
 class Script:
-    """manner: how it is spoken, where the text says so: `[manner: calm, width=1.2]`, read by `Manner.parse`."""
-
     cues: tuple[Cue, ...]
     warnings: tuple[str, ...] = ()
-    manner: Manner | None = None
 
     @property
     def text(self) -> str:
@@ -65,23 +62,24 @@ def read_script(source: str | Path, kind: str = "") -> Script:
     if text.startswith("WEBVTT") or "-->" in text:
         kind = kind if kind in {"srt", "vtt"} else "srt"
     script = _read_cues(text) if kind in {"srt", "vtt"} else Script((Cue(_tidy(text)),))
-    script = _directed(script, text)
+    _, notes = named_manner(text)
+    script = replace(script, warnings=(*script.warnings, *notes))
     if not script.words:
         raise UserError("The script holds no words.", "Write what is said in the recording into it.", "script_empty")
     return script
 
 
-def _directed(script: Script, text: str) -> Script:
-    """The script with the manner that its text asks for; the first one counts, and one that cannot be read is said."""
+def named_manner(text: str) -> tuple[Manner | None, tuple[str, ...]]:
+    """The manner that a script's text asks for, if any, `[manner: calm, width=1.2]` as `Manner.parse` reads it, and
+    warnings: the first one counts, and one that cannot be read is said and left out."""
     found = _MANNER.findall(text)
     if not found:
-        return script
-    notes = [] if len(found) == 1 else ["The script names several manners; the first one is used throughout."]
+        return None, ()
     try:
         manner = Manner.parse(found[0])
     except UserError as error:
-        return replace(script, warnings=(*script.warnings, f"The script's [manner: {found[0]}] is not used. {error}"))
-    return replace(script, manner=manner, warnings=(*script.warnings, *notes))
+        return None, (f"The script's [manner: {found[0]}] is not used. {error}",)
+    return manner, () if len(found) == 1 else ("The script names several manners; the first one is used throughout.",)
 
 
 def read_script_file(path: str | Path) -> tuple[str, str]:

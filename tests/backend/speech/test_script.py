@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.speech.script import read_script, split_words
+from backend.speech.script import named_manner, read_script, split_words
 from sg_blender_addon.core.errors import UserError
 from sg_blender_addon.core.manner import PRESETS
 
@@ -156,13 +156,15 @@ def test_a_script_may_say_how_it_is_spoken(kind):
         "1\n00:00:00,000 --> 00:00:02,000\n[manner: lively,width=1.2] Hello there.\n"
     )  # fmt: skip
     script = read_script(text, kind)
-    assert script.words == ["Hello", "there."] and script.manner == replace(PRESETS["lively"], width=1.2)
+    assert script.words == ["Hello", "there."]
+    assert named_manner(text) == (replace(PRESETS["lively"], width=1.2), ())
     assert not script.warnings
 
 
 def test_a_manner_that_cannot_be_is_said_and_left_out():
-    script = read_script("[manner: clam] Hello.")
-    assert script.manner is None and script.words == ["Hello."] and "clam" in script.warnings[0]
-    twice = read_script("[manner: calm] Hello. [manner: shy] Goodbye.")
-    assert twice.manner == PRESETS["calm"] and "several" in twice.warnings[0]
-    assert read_script("[laughs] Hello.").manner is None
+    wrong = "[manner: clam] Hello."
+    script = read_script(wrong)
+    assert named_manner(wrong)[0] is None and script.words == ["Hello."] and "clam" in script.warnings[0]
+    several = "[manner: calm] Hello. [manner: shy] Goodbye."
+    assert named_manner(several)[0] == PRESETS["calm"] and "several" in read_script(several).warnings[0]
+    assert named_manner("[laughs] Hello.") == (None, ())
